@@ -1,0 +1,1 @@
+//! tfa-gateway: a second factor in front of an OAuth2 server that has none.
