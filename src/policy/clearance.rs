@@ -1,0 +1,74 @@
+//! The permission to release a token, as values that only a check can make.
+
+use super::{Challenge, lockout::Settlement};
+use crate::{factor::Matched, types::FactorId};
+
+/// The permission to release one withheld token.
+#[derive(Debug)]
+pub enum Clearance {
+    /// A factor was verified, and its passcode spent.
+    Verified(FactorVerified),
+    /// The subject has no factor.
+    Exempt(NotRequired),
+}
+
+/// Proof that a passcode fitted and that the ledger accepted it, once.
+#[derive(Debug)]
+pub struct FactorVerified {
+    factor: FactorId,
+}
+
+/// Proof that the store answered that the subject has no factor.
+#[derive(Debug)]
+pub struct NotRequired(());
+
+impl NotRequired {
+    /// For `policy::need` alone, at the one place where the enrolment is known to be absent.
+    pub(super) const BECAUSE_ABSENT: Self = Self(());
+}
+
+impl FactorVerified {
+    /// Turns what fitted and how it was settled into the proof, or into what to tell the client.
+    ///
+    /// A ledger that accepts what fitted nothing, or names a factor that did not fit, is not believed.
+    pub fn new(matched: &[Matched], settlement: Settlement) -> Result<Self, Challenge> {
+        match settlement {
+            Settlement::Accepted { factor } if matched.iter().any(|m| *m.factor() == factor) => {
+                Ok(Self { factor })
+            }
+            Settlement::Accepted { .. } | Settlement::Wrong => Err(Challenge::WrongPasscode),
+            Settlement::Replayed => Err(Challenge::UsedPasscode),
+            Settlement::Locked { for_secs } => Err(Challenge::Locked { for_secs }),
+            Settlement::LockedForGood => Err(Challenge::LockedForGood),
+        }
+    }
+
+    /// The factor whose passcode was spent.
+    pub const fn factor(&self) -> &FactorId {
+        &self.factor
+    }
+}
+
+impl From<FactorVerified> for Clearance {
+    fn from(proof: FactorVerified) -> Self {
+        Self::Verified(proof)
+    }
+}
+
+impl From<NotRequired> for Clearance {
+    fn from(proof: NotRequired) -> Self {
+        Self::Exempt(proof)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_accepts_what_did_not_fit_is_not_believed() {
+        let factor = FactorId::parse("f1").unwrap();
+        let refused = FactorVerified::new(&[], Settlement::Accepted { factor });
+        assert_eq!(refused.err(), Some(Challenge::WrongPasscode));
+    }
+}

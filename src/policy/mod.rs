@@ -1,0 +1,67 @@
+//! Layer 2: facts in, decisions out. Pure.
+//!
+//! Invariants: a [`Clearance`] has no public constructor. It comes from [`NotRequired::for_enrolment`],
+//! which needs an enrolment that the store has *answered* to be absent, or from [`FactorVerified::new`],
+//! which needs a passcode that fitted and a ledger that accepted it. Without one, no token is released.
+
+mod clearance;
+pub mod lockout;
+
+pub use clearance::{Clearance, FactorVerified, NotRequired};
+
+use crate::{
+    factor::{Factor, Presented},
+    types::NonEmpty,
+};
+
+/// What the store says of a subject. An outage is a `StoreError`, never [`Enrolment::Absent`].
+#[derive(Debug, Clone)]
+pub enum Enrolment {
+    /// The store answered: this subject has no factor.
+    Absent,
+    /// At least one factor, all of them opened.
+    Active(NonEmpty<Factor>),
+}
+
+/// Why the client is asked for a passcode (again).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// None was presented.
+    PasscodeWanted,
+    /// It fits no factor.
+    WrongPasscode,
+    /// It fitted, but was used before (RFC 6238 section 5.2).
+    UsedPasscode,
+    /// Too many failures: whatever the passcode, none is accepted for so long.
+    Locked {
+        /// Seconds until attempts are looked at again.
+        for_secs: u64,
+    },
+    /// Too many failures in a row: only an administrator unlocks.
+    LockedForGood,
+}
+
+/// What a password grant needs, before any attempt is settled.
+#[derive(Debug)]
+pub enum Need<'a> {
+    /// Nothing: the subject has no factor.
+    Nothing(NotRequired),
+    /// A passcode, and none came.
+    Challenge(Challenge),
+    /// To settle this attempt against these factors.
+    Attempt {
+        /// The enrolled factors.
+        factors: &'a NonEmpty<Factor>,
+        /// What was presented.
+        passcode: &'a crate::factor::Passcode,
+    },
+}
+
+/// Says what releases the token of a subject with this enrolment.
+pub fn need<'a>(enrolment: &'a Enrolment, presented: &'a Presented) -> Need<'a> {
+    match (enrolment, presented) {
+        (Enrolment::Absent, _) => Need::Nothing(NotRequired::BECAUSE_ABSENT),
+        (Enrolment::Active(_), Presented::Nothing) => Need::Challenge(Challenge::PasscodeWanted),
+        (Enrolment::Active(factors), Presented::Passcode(passcode)) => Need::Attempt { factors, passcode },
+    }
+}

@@ -1,0 +1,149 @@
+//! The flow of a gated grant, read top to bottom.
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::future::{Either, ready, select};
+
+use super::{
+    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, StoreError,
+    TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
+};
+use crate::{
+    factor::{self, Presented},
+    oauth::answer::{Answer, classify},
+    policy::{Challenge, Clearance, Enrolment, FactorVerified, Need, lockout::Attempt, need},
+    types::SubjectId,
+};
+
+/// A grant that needs clearance before its token may leave.
+#[derive(Debug)]
+pub struct GatedGrant {
+    /// The claimed subject.
+    pub subject: SubjectId,
+    /// What the client presented as its second factor.
+    pub presented: Presented,
+    /// The canonical request.
+    pub request: http::Request<Bytes>,
+}
+
+/// The adapters that one flow uses.
+#[derive(Debug)]
+pub struct Flow<'a, S, U, C, A> {
+    /// Enrolments, ledger and fingerprints.
+    pub store: &'a S,
+    /// The OAuth2 server.
+    pub upstream: &'a U,
+    /// The time.
+    pub clock: &'a C,
+    /// The audit trail.
+    pub audit: &'a A,
+}
+
+/// How a gated grant ends.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The upstream's answer goes to the client: a cleared token, or its own refusal.
+    Relay(UpstreamAnswer),
+    /// The token stays here; the client is asked for a passcode.
+    Challenge(Challenge),
+}
+
+/// Something broke, so nothing is released.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The enrolment or the ledger could not be asked: 503.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The upstream could not be asked, or its answer not be judged: 502 or 504.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamFault),
+}
+
+/// Sends a gated grant upstream and says what may leave.
+pub async fn token_flow<S, U, C, A>(
+    flow: &Flow<'_, S, U, C, A>,
+    grant: GatedGrant,
+) -> Result<Outcome, GateError>
+where
+    S: EnrolmentStore + AttemptLedger + Fingerprints,
+    U: TokenUpstream,
+    C: Clock,
+    A: Audit,
+{
+    let GatedGrant { subject, presented, request } = grant;
+    let record = |outcome, factor| flow.audit.record(&AuditEvent { subject: &subject, outcome, factor });
+
+    // The enrolment is read while the upstream checks the password; a refusal does not wait for it.
+    let (sending, loading) = (pin!(flow.upstream.send(request)), pin!(flow.store.load(&subject)));
+    let (answer, enrolment) = match select(sending, loading).await {
+        Either::Left((answer, loading)) => (answer?, Either::Left(loading)),
+        Either::Right((enrolment, sending)) => (sending.await?, Either::Right(ready(enrolment))),
+    };
+    let kind = classify(answer.status(), answer.headers(), answer.body());
+    if kind == Answer::Refusal {
+        record(AuditOutcome::UpstreamRefused, None);
+        return Ok(Outcome::Relay(answer));
+    }
+    let withheld = WithheldToken::new(answer);
+
+    let cleared = match enrolment.await {
+        Ok(enrolment) => clear(flow, &subject, &enrolment, &presented, kind).await,
+        Err(error) => Err(error.into()),
+    };
+    match cleared {
+        Ok(Cleared::Yes(clearance)) => {
+            match &clearance {
+                Clearance::Verified(proof) => record(AuditOutcome::ReleasedWithFactor, Some(proof.factor())),
+                Clearance::Exempt(_) => record(AuditOutcome::ReleasedWithoutFactor, None),
+            }
+            Ok(Outcome::Relay(withheld.release(clearance)))
+        }
+        Ok(Cleared::No(challenge)) => {
+            record(AuditOutcome::Challenged(challenge), None);
+            Ok(Outcome::Challenge(challenge))
+        }
+        Err(error) => {
+            record(AuditOutcome::Failed, None);
+            Err(error)
+        }
+    }
+}
+
+enum Cleared {
+    Yes(Clearance),
+    No(Challenge),
+}
+
+async fn clear<S, U, C, A>(
+    flow: &Flow<'_, S, U, C, A>,
+    subject: &SubjectId,
+    enrolment: &Enrolment,
+    presented: &Presented,
+    kind: Answer,
+) -> Result<Cleared, GateError>
+where
+    S: AttemptLedger + Fingerprints,
+    C: Clock,
+{
+    let need = need(enrolment, presented);
+    if let (Answer::Unclear(rule), Need::Challenge(_) | Need::Attempt { .. }) = (kind, &need) {
+        return Err(UpstreamFault::NotUnderstood(rule).into());
+    }
+    let (factors, passcode) = match need {
+        Need::Nothing(not_required) => return Ok(Cleared::Yes(not_required.into())),
+        Need::Challenge(challenge) => return Ok(Cleared::No(challenge)),
+        Need::Attempt { factors, passcode } => (factors, passcode),
+    };
+    let now = flow.clock.now();
+    let attempt = Attempt {
+        matched: factor::verify(factors, passcode, now),
+        fingerprint: flow.store.fingerprint(subject, passcode.expose()),
+        window_secs: factor::window_secs(factors),
+    };
+    let settlement = flow.store.settle(subject, &attempt, now).await?;
+    Ok(match FactorVerified::new(&attempt.matched, settlement) {
+        Ok(proof) => Cleared::Yes(proof.into()),
+        Err(challenge) => Cleared::No(challenge),
+    })
+}

@@ -1,0 +1,16 @@
+//! Layer 3: the protocol on one screen ([`token_flow`]), and the ports it needs.
+//!
+//! Invariants: no type of an HTTP or store library is named here; a [`WithheldToken`] gives its bytes
+//! only for a [`Clearance`](crate::policy::Clearance); a store that cannot answer is an error, and an
+//! error never releases.
+
+mod flow;
+mod ports;
+mod withheld;
+
+pub use flow::{Flow, GateError, GatedGrant, Outcome, token_flow};
+pub use ports::{
+    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, StoreError,
+    TokenUpstream, UpstreamAnswer, UpstreamFault,
+};
+pub use withheld::WithheldToken;

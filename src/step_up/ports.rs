@@ -1,0 +1,146 @@
+//! What the flow needs of the world, as traits that adapters implement.
+
+use std::future::Future;
+
+use bytes::Bytes;
+
+use crate::{
+    policy::{
+        Challenge, Enrolment,
+        lockout::{Attempt, Settlement},
+    },
+    sealing::{Fingerprint, SealingError},
+    types::{FactorId, SubjectId, UnixTime},
+};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a store gave no answer. Each of them fails closed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It could not be reached, or broke off.
+    #[error("the store cannot be reached")]
+    Unreachable(#[source] Source),
+    /// It did not answer within the configured time.
+    #[error("the store did not answer within {after_ms} ms")]
+    TimedOut {
+        /// The configured bound, in milliseconds.
+        after_ms: u64,
+    },
+    /// Its bounded queue is full.
+    #[error("the store has more work than its queue holds")]
+    Overloaded,
+    /// It answered something that the layout does not allow.
+    #[error("the record of factor '{factor}' cannot be read: {rule}")]
+    Malformed {
+        /// The factor or field, as far as it has a valid name.
+        factor: String,
+        /// What the layout asks for.
+        rule: &'static str,
+    },
+    /// A record that does not open is an error, never "not enrolled".
+    #[error("the record of factor '{factor}' cannot be opened")]
+    Sealed {
+        /// The factor.
+        factor: FactorId,
+        /// Which key, and why.
+        #[source]
+        source: SealingError,
+    },
+    /// It refused, with a reason of its own.
+    #[error("the store failed")]
+    Failed(#[source] Source),
+    /// A change that its rules do not allow: nothing was changed.
+    #[error("{0}")]
+    Refused(&'static str),
+}
+
+/// Where enrolments are.
+pub trait EnrolmentStore {
+    /// Reads and opens a subject's factors, in one round trip. Never `Absent` unless the store said so.
+    fn load(&self, subject: &SubjectId) -> impl Future<Output = Result<Enrolment, StoreError>>;
+}
+
+/// Where attempts are settled.
+pub trait AttemptLedger {
+    /// Settles one attempt atomically, in one round trip: of any number of gateways that present the
+    /// same passcode at once, exactly one gets [`Settlement::Accepted`].
+    ///
+    /// `now` is for a store on this machine; a shared one uses its own clock for locks and windows.
+    fn settle(
+        &self,
+        subject: &SubjectId,
+        attempt: &Attempt,
+        now: UnixTime,
+    ) -> impl Future<Output = Result<Settlement, StoreError>>;
+}
+
+/// Makes keyed digests of passcodes.
+pub trait Fingerprints {
+    /// The digest of one subject's passcode.
+    fn fingerprint(&self, subject: &SubjectId, passcode: &[u8]) -> Fingerprint;
+}
+
+/// An upstream's answer to a token request, read whole.
+pub type UpstreamAnswer = http::Response<Bytes>;
+
+/// Why the upstream gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamFault {
+    /// No connection, or it broke off before an answer: 502.
+    #[error("the upstream cannot be reached")]
+    Unreachable(#[source] Source),
+    /// No answer within the configured time: 504.
+    #[error("the upstream did not answer in time")]
+    TimedOut(#[source] Source),
+    /// An answer that cannot be judged, for its size or its shape: 502.
+    #[error("the upstream's answer cannot be judged: {0}")]
+    NotUnderstood(&'static str),
+}
+
+/// The OAuth2 server behind the gateway.
+pub trait TokenUpstream {
+    /// Sends one token request. It is never sent twice.
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> impl Future<Output = Result<UpstreamAnswer, UpstreamFault>>;
+}
+
+/// The time.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> UnixTime;
+}
+
+/// How a gated grant ended, for the audit trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditOutcome {
+    /// The upstream refused; nothing to protect.
+    UpstreamRefused,
+    /// Released: the subject has no factor.
+    ReleasedWithoutFactor,
+    /// Released: a factor was verified.
+    ReleasedWithFactor,
+    /// Withheld, with this challenge.
+    Challenged(Challenge),
+    /// Withheld: something broke.
+    Failed,
+}
+
+/// One line of the audit trail. It holds no secret.
+#[derive(Debug)]
+pub struct AuditEvent<'a> {
+    /// Whose token it was about.
+    pub subject: &'a SubjectId,
+    /// How it ended.
+    pub outcome: AuditOutcome,
+    /// The factor that was verified.
+    pub factor: Option<&'a FactorId>,
+}
+
+/// Where audit events go.
+pub trait Audit {
+    /// Takes one event. It must not block.
+    fn record(&self, event: &AuditEvent<'_>);
+}

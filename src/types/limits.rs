@@ -1,0 +1,27 @@
+//! Every bound that is not a setting, in one place, with its reason.
+
+/// Bytes of a token request's body. Real ones are below 1 KiB; `code_verifier`s and assertions need more.
+pub const TOKEN_REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Parameters of a token request. PHP drops what exceeds 1000, so that the first duplicate wins there.
+pub const TOKEN_REQUEST_PARAMETERS_MAX: usize = 64;
+/// Bytes of an upstream's answer to a gated grant, which is held back whole until it is cleared.
+pub const TOKEN_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a user name as typed. Drupal allows 60 characters, an e-mail address 254.
+pub const USERNAME_BYTES_MAX: usize = 1024;
+/// Bytes of an `X-Drupal-TFA` value that are looked at; longer ones are a wrong code.
+pub const PASSCODE_BYTES_MAX: usize = 64;
+/// Factors of one subject. Each one multiplies the chance of a guess.
+pub const FACTORS_MAX: usize = 5;
+/// Bytes of a factor's label.
+pub const LABEL_BYTES_MAX: usize = 64;
+/// Bytes of a shared secret that is accepted: RFC 4226 section 4 R6 asks for 128 bits at least.
+pub const TOTP_SECRET_BYTES_MIN: usize = 16;
+/// Longer secrets are hashed by HMAC anyway (RFC 2104 section 2).
+pub const TOTP_SECRET_BYTES_MAX: usize = 128;
+/// Bytes of a secret the gateway makes: 160 bits (RFC 4226 section 4 R6).
+pub const TOTP_SECRET_BYTES: usize = 20;
+/// How much longer than its window a used step is remembered, so that gateways whose clocks differ by
+/// as much still agree that it was used. Seconds.
+pub const USED_STEP_MARGIN_SECS: u64 = 3600;
+/// Failures in a row after which only an administrator unlocks (NIST SP 800-63B-4 section 3.2.2).
+pub const FAILURES_IN_A_ROW_MAX: u32 = 100;
