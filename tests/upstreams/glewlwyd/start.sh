@@ -2,7 +2,7 @@
 # usage: start.sh PORT DIR
 # A throw-away glewlwyd on 127.0.0.1:PORT, provisioned over its own admin API; prints READY, stays
 # until TERM or INT.
-set -eu
+set -eum # -m: the server is a process group of its own
 PORT=${1:?port} DIR=${2:?state directory} URL=http://127.0.0.1:$PORT
 mkdir -p "$DIR"
 rm -f "$DIR/glewlwyd.db" "$DIR/cookies"
@@ -28,7 +28,7 @@ hash_algorithm="SHA512"
 database={ type="sqlite3"; path="$DIR/glewlwyd.db"; };
 CONF
 glewlwyd --config-file="$DIR/glewlwyd.conf" >"$DIR/out.log" 2>&1 </dev/null & SERVER=$!
-trap 'kill -CONT $SERVER 2>/dev/null; kill $SERVER 2>/dev/null; wait' EXIT
+trap 'kill -CONT -- -$SERVER 2>/dev/null; kill -- -$SERVER 2>/dev/null; wait' EXIT
 trap 'exit 0' TERM INT
 echo $SERVER >"$DIR/pid"
 until curl -m2 -so /dev/null "$URL/"; do kill -0 $SERVER; sleep .05; done
