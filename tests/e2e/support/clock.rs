@@ -35,7 +35,9 @@ impl Clock {
     pub(crate) fn apply(&self, command: &mut Command) {
         let Some(file) = self.file() else { return };
         command
-            .env("LD_PRELOAD", library())
+            // libc before jemalloc, with which Redis is linked: that asks for the time while it starts up,
+            // and libfaketime allocates while it starts up.
+            .env("LD_PRELOAD", format!("{}:libc.so.6", library().display()))
             .env("FAKETIME_TIMESTAMP_FILE", file)
             .env("FAKETIME_NO_CACHE", "1")
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");

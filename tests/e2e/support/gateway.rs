@@ -86,7 +86,7 @@ impl GatewayConfig {
         let mut command = Command::new(BINARY);
         command.arg("serve");
         self.prepare(&mut command);
-        Gateway::start(command, self.dir())
+        Gateway::start(&command, self.dir())
     }
 
     fn prepare(&self, command: &mut Command) {
@@ -147,7 +147,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    fn start(command: Command, dir: &Path) -> Self {
+    fn start(command: &Command, dir: &Path) -> Self {
         let mut child = spawn(command);
         let output = Arc::new(Mutex::new(String::new()));
         let (told, announced) = std::sync::mpsc::channel();

@@ -14,13 +14,13 @@ mod stage;
 mod upstream;
 
 pub(crate) use assertions::{
-    Challenge, assert_challenge, assert_denied, assert_own_headers_only, assert_relayed, assert_token,
+    Challenge, assert_challenge, assert_challenge_head, assert_denied, assert_relayed, assert_token,
     has_token,
 };
 pub(crate) use clock::{Clock, Passcodes};
-pub(crate) use gateway::{Gateway, GatewayConfig, Ran};
+pub(crate) use gateway::Gateway;
 pub(crate) use http::{Response, exchange, in_parallel};
-pub(crate) use process::{quietly, run};
+pub(crate) use process::quietly;
 pub(crate) use redis::RedisServer;
 pub(crate) use request::{TokenRequest, get};
 pub(crate) use stage::{Person, Stage, StoreKind, on_both_stores};

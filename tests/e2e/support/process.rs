@@ -25,20 +25,20 @@ type Job = (Command, Sender<std::io::Result<Child>>);
 ///
 /// The kernel sends that signal when the *thread* dies that started the child, and each test runs on a
 /// thread of its own: so one thread that never ends starts them all.
-pub(crate) fn spawn(command: Command) -> Child {
+pub(crate) fn spawn(command: &Command) -> Child {
     static STARTER: OnceLock<Sender<Job>> = OnceLock::new();
-    let starter = STARTER.get_or_init(|| {
-        let (jobs, queue) = channel::<Job>();
+    let jobs = STARTER.get_or_init(|| {
+        let (sender, queue) = channel::<Job>();
         thread::spawn(move || {
             for (mut command, answer) in queue {
                 let _ = answer.send(command.spawn());
             }
         });
-        jobs
+        sender
     });
     let described = format!("{command:?}");
     let (answer, started) = channel();
-    starter.send((bound_to_this_process(&command), answer)).expect("the starter thread runs");
+    jobs.send((bound_to_this_process(command), answer)).expect("the starter thread runs");
     started
         .recv()
         .expect("the starter thread answers")

@@ -46,7 +46,7 @@ impl RedisServer {
             .arg("--dir")
             .arg(self.dir.path());
         self.clock.apply(&mut command);
-        let mut child = spawn(command);
+        let mut child = spawn(&command);
         let output = lines(child.stdout.take().expect("a pipe"));
         loop {
             let line = output.recv_timeout(PATIENCE).expect("redis-server gets ready");

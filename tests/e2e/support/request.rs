@@ -64,7 +64,7 @@ impl TokenRequest {
     }
 
     /// Sends the parameters as JSON.
-    pub(crate) fn as_json(mut self) -> Self {
+    pub(crate) fn in_json(mut self) -> Self {
         self.json = true;
         self
     }
@@ -87,7 +87,7 @@ impl TokenRequest {
         for (name, value) in &self.headers {
             head = head + name + ": " + value + "\r\n";
         }
-        head += &format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = head + &format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n", body.len());
         [head.into_bytes(), body.into_bytes()].concat()
     }
 }

@@ -161,9 +161,9 @@ impl Person {
 
 /// Makes of each function two tests, one on each store.
 macro_rules! on_both_stores {
-    ($($(#[$meta:meta])* fn $name:ident($store:ident: StoreKind) $body:block)*) => {$(
+    ($($(#[$meta:meta])* fn $name:ident($store:ident: $kind:ty) $body:block)*) => {$(
         $(#[$meta])*
-        fn $name($store: crate::support::StoreKind) $body
+        fn $name($store: $kind) $body
 
         mod $name {
             #[test]

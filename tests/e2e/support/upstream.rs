@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -75,7 +75,7 @@ impl Upstream {
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/upstreams").join(&name).join("start.sh");
         let mut command = Command::new(script);
         command.arg(self.address.port().to_string()).arg(self.dir.path());
-        let mut child = spawn(command);
+        let mut child = spawn(&command);
         let output = lines(child.stdout.take().expect("a pipe"));
         let errors = lines(child.stderr.take().expect("a pipe"));
         let ready = output.recv_timeout(PATIENCE);
@@ -116,6 +116,18 @@ impl Upstream {
         let before = self.received().len();
         let done = doing();
         (done, self.received().split_off(before))
+    }
+
+    /// Every access and refresh token that the php fixture ever issued, released or not.
+    pub(crate) fn issued_tokens(&self) -> Vec<String> {
+        let named = |entry: fs::DirEntry| entry.file_name().into_string().expect("hexadecimal");
+        let decoded = |name: String| HEXLOWER.decode(name.as_bytes()).expect("hexadecimal");
+        let tokens = fs::read_dir(self.dir.path().join("tokens")).expect("the tokens");
+        tokens
+            .flatten()
+            .map(|entry| String::from_utf8(decoded(named(entry))).expect("text"))
+            .map(|token| token.trim_start_matches("refresh:").to_owned())
+            .collect()
     }
 
     fn signal(&self, signal: Signal) {
@@ -167,6 +179,11 @@ impl Received {
     /// All parameters as PHP understood them.
     pub(crate) fn parameters(&self) -> &Value {
         &self.0["post"]
+    }
+
+    /// The status that it answered with, on the token endpoint.
+    pub(crate) fn status(&self) -> Option<u64> {
+        self.0["status"].as_u64()
     }
 
     /// Whom the token was issued to: a person, `Some("")` for a client on its own account, `None` for
