@@ -1,6 +1,14 @@
 //! The gateway as its clients meet it: the built binary between real stores and real OAuth2 servers.
 
 
+mod answers;
 mod cases;
+mod cli;
+mod grants;
+mod identity;
+mod lockout;
+mod outages;
 mod parts;
+mod passcodes;
+mod races;
 mod support;
