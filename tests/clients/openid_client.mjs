@@ -23,7 +23,7 @@ config[client.customFetch] = (url, options) => {
   return fetch(url, { ...options, headers });
 };
 
-const grant = () => client.genericGrantRequest(config, 'password', { username, password, scope: 'basic' });
+const grant = () => client.genericGrantRequest(config, 'password', { username, password, scope: 'openid basic' });
 
 const report = {};
 let tokens;

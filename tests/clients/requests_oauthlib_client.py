@@ -28,7 +28,7 @@ def fetch(**headers):
         username=username,
         password=password,
         auth=("testclient", "testpass"),
-        scope=["basic"],
+        scope=["openid", "basic"],
         headers={"Accept": "application/json", **headers} if headers else None,
     )
 
