@@ -1,6 +1,5 @@
 //! The gateway as its clients meet it: the built binary between real stores and real OAuth2 servers.
 
-
 mod answers;
 mod cases;
 mod cli;
@@ -12,4 +11,6 @@ mod outages;
 mod parts;
 mod passcodes;
 mod races;
+
+mod secrets;
 mod support;
