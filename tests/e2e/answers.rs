@@ -89,7 +89,7 @@ fn state_comes_back_as_the_third_member_of_a_challenge_and_of_nothing_else() {
 }
 
 #[test]
-fn an_ambiguous_request_is_refused_by_name_and_never_forwarded() {
+fn an_ambiguous_or_incomplete_request_is_refused_by_name_and_never_forwarded() {
     let (stage, alice) = Stage::with_alice(StoreKind::Embedded);
     let twice = |name: &str| TokenRequest::alice().parameter(name, "x");
     let cases = [
@@ -102,6 +102,9 @@ fn an_ambiguous_request_is_refused_by_name_and_never_forwarded() {
             "username",
             TokenRequest::grant(&[("grant_type", "password"), ("username[]", "alice"), ("password", "x")]),
         ),
+        ("password", TokenRequest::grant(&[("grant_type", "password"), ("username", "alice")])),
+        ("username", TokenRequest::grant(&[("grant_type", "password"), ("password", "passw0rd")])),
+        ("grant_type", TokenRequest::grant(&[("username", "alice"), ("password", "passw0rd")])),
         ("grant.type", TokenRequest::alice().parameter("grant.type", "password")),
     ];
     for (named, request) in cases {

@@ -104,7 +104,7 @@ on_both_stores! {
 fn an_upstream_that_does_not_answer_is_a_gateway_timeout() {
     let mut stage = Stage::prepared(StoreKind::Embedded);
     let alice = stage.enrol("alice");
-    stage.config.set("upstream.answer_timeout_secs", "1");
+    stage.config.set("upstream.response_timeout_ms", "500");
     stage.serve();
     stage.upstream.freeze();
     let answer = stage.send(&TokenRequest::alice().code(&alice.code()));

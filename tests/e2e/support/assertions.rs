@@ -13,6 +13,8 @@ pub(crate) enum Challenge {
     UsedCode,
     /// Too many failures; come back in so many minutes.
     LockedForMinutes(u64),
+    /// Far too many; ask an administrator.
+    LockedForGood,
 }
 
 impl Challenge {
@@ -27,6 +29,9 @@ impl Challenge {
                 "You have reached the threshold for incorrect code entry attempts. \
                  Please try again in {minutes} minutes."
             ),
+            Self::LockedForGood => "You have reached the threshold for incorrect code entry attempts. \
+                                    Please ask an administrator to unlock your account."
+                .to_owned(),
         }
     }
 }
@@ -42,6 +47,7 @@ pub(crate) fn assert_challenge(response: &Response, challenge: Challenge) {
             let secs = retry_after.expect("Retry-After");
             assert_eq!(secs.div_ceil(60), minutes, "{response:?}");
         }
+        Challenge::LockedForGood => assert!(retry_after > Some(0), "{response:?}"),
         _ => assert_eq!(retry_after, None, "{response:?}"),
     }
 }
@@ -65,6 +71,7 @@ pub(crate) fn assert_denied(response: &Response, status: u16, error: &str) {
 /// Asserts that every header is one that the gateway sets itself, as RFC 6749 section 5.1 wants it.
 pub(crate) fn assert_own_headers_only(response: &Response) {
     const OWN: &[&str] = &[
+        "allow",
         "cache-control",
         "connection",
         "content-length",
