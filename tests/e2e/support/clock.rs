@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::process::quietly;
+use super::process::{quietly, scratch};
 
 /// The clock of the processes that run under it: the machine's, moved by an offset that a test sets.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ impl Clock {
 
     /// One that can be moved, by libfaketime and a file that it reads at every call.
     pub(crate) fn movable() -> Self {
-        let clock = Self { moved: Some(Arc::new(tempfile::tempdir().expect("a directory"))) };
+        let clock = Self { moved: Some(Arc::new(scratch())) };
         clock.set_offset(0);
         clock
     }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::{
     clock::Clock,
-    process::{PATIENCE, end, lines, run, spawn},
+    process::{PATIENCE, end, lines, run, scratch, spawn},
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tfa-gateway");
@@ -32,7 +32,7 @@ pub(crate) struct GatewayConfig {
 impl GatewayConfig {
     /// A gateway in front of `upstream_url`, with all that a test can leave to its defaults.
     pub(crate) fn new(upstream_url: &str, clock: &Clock) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = scratch();
         let key_file = dir.path().join("sealing.keys");
         let mut config =
             Self { dir, clock: clock.clone(), settings: BTreeMap::new(), environment: BTreeMap::new() };

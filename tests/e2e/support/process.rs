@@ -14,6 +14,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 /// How long a part may take to start or to end before the test gives up. Nothing waits so long when all
 /// is well.
@@ -60,6 +61,11 @@ fn bound_to_this_process(command: &Command) -> Command {
     }
     bound.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     bound
+}
+
+/// A directory of a test's own, below cargo's: what a killed test leaves there goes with `cargo clean`.
+pub(crate) fn scratch() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory")
 }
 
 /// Runs a command to its end.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{
     clock::Clock,
-    process::{PATIENCE, end, free_port, lines, quietly, signal, spawn},
+    process::{PATIENCE, end, free_port, lines, quietly, scratch, signal, spawn},
 };
 
 /// One server. What was written to it survives [`RedisServer::kill`] and [`RedisServer::restart`].
@@ -25,7 +25,7 @@ impl RedisServer {
     /// Starts one that tells the time by `clock`.
     pub(crate) fn start(clock: &Clock) -> Self {
         let address = (Ipv4Addr::LOCALHOST, free_port()).into();
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = scratch();
         let mut server = Self { child: None, address, clock: clock.clone(), dir };
         server.restart();
         server

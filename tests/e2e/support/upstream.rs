@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::{PATIENCE, end, free_port, lines, spawn};
+use super::process::{PATIENCE, end, free_port, lines, scratch, spawn};
 
 /// Which product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Starts one for this test alone.
     pub(crate) fn start(kind: Kind) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = scratch();
         let mut upstream =
             Self { child: None, kind, address: (Ipv4Addr::LOCALHOST, free_port()).into(), dir };
         upstream.restart();
