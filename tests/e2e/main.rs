@@ -12,5 +12,6 @@ mod parts;
 mod passcodes;
 mod races;
 
+mod sealing;
 mod secrets;
 mod support;

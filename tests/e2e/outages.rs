@@ -1,8 +1,8 @@
 //! The store or the upstream is gone, and then back.
 
 use crate::support::{
-    Challenge, Response, Stage, StoreKind, TokenRequest, assert_challenge, assert_denied, assert_token,
-    exchange, get, on_both_stores,
+    Challenge, Person, Response, Stage, StoreKind, TokenRequest, assert_challenge, assert_denied,
+    assert_token, exchange, get, on_both_stores,
 };
 
 fn probe(stage: &Stage, path: &str) -> Response {
@@ -38,6 +38,15 @@ fn assert_fails_closed(stage: &Stage, code: &str) {
     assert_eq!(probe(stage, "/readyz").status, 503);
 }
 
+/// With a limit that the tests need not wait for.
+fn impatient_stage_with_alice(store: StoreKind) -> (Stage, Person) {
+    let mut stage = Stage::prepared(store);
+    let alice = stage.enrol("alice");
+    stage.config.set("store.timeout_ms", "500");
+    stage.serve();
+    (stage, alice)
+}
+
 fn assert_serves(stage: &Stage, code: &str) {
     until_ready(stage);
     assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
@@ -47,7 +56,7 @@ fn assert_serves(stage: &Stage, code: &str) {
 
 #[test]
 fn without_redis_no_token_leaves_and_with_it_all_is_well_again() {
-    let (mut stage, alice) = Stage::with_alice(StoreKind::Redis);
+    let (mut stage, alice) = impatient_stage_with_alice(StoreKind::Redis);
     assert_serves(&stage, &alice.code());
     stage.redis().kill();
     assert_fails_closed(&stage, &alice.next_code());
@@ -57,7 +66,7 @@ fn without_redis_no_token_leaves_and_with_it_all_is_well_again() {
 
 #[test]
 fn with_a_redis_that_does_not_answer_no_token_leaves() {
-    let (mut stage, alice) = Stage::with_alice(StoreKind::Redis);
+    let (mut stage, alice) = impatient_stage_with_alice(StoreKind::Redis);
     stage.redis().freeze();
     // The code is not looked at; what is queued for a frozen Redis may still reach it when it thaws.
     assert_fails_closed(&stage, &alice.code());
@@ -69,6 +78,7 @@ fn with_a_redis_that_does_not_answer_no_token_leaves() {
 fn a_gateway_that_starts_without_redis_fails_closed_until_it_is_there() {
     let mut stage = Stage::prepared(StoreKind::Redis);
     let alice = stage.enrol("alice");
+    stage.config.set("store.timeout_ms", "500");
     stage.redis().kill();
     stage.serve();
     assert_fails_closed(&stage, &alice.code());
@@ -78,7 +88,7 @@ fn a_gateway_that_starts_without_redis_fails_closed_until_it_is_there() {
 
 #[test]
 fn while_another_process_holds_the_embedded_store_no_code_is_accepted() {
-    let (stage, alice) = Stage::with_alice(StoreKind::Embedded);
+    let (stage, alice) = impatient_stage_with_alice(StoreKind::Embedded);
     let other = rusqlite::Connection::open(stage.config.dir().join("gateway.db")).expect("the store's file");
     other.execute_batch("BEGIN EXCLUSIVE").expect("locked");
     assert_closed(&stage.send(&TokenRequest::alice().code(&alice.code())));

@@ -1,6 +1,7 @@
 //! A Redis of the test's own: Debian's `redis-server`, started, stopped, frozen and killed at will.
 
 use std::{
+    fs,
     net::{Ipv4Addr, SocketAddr},
     process::{Child, Command},
 };
@@ -78,6 +79,12 @@ impl RedisServer {
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let port = self.address.port().to_string();
         quietly(Command::new("redis-cli").args(["-p", &port, "--raw"]).args(arguments)).trim_end().to_owned()
+    }
+
+    /// Every command that ever changed it, as its append-only file has them.
+    pub(crate) fn written(&self) -> Vec<u8> {
+        let files = fs::read_dir(self.dir.path().join("appendonlydir")).expect("the append-only files");
+        files.flatten().flat_map(|file| fs::read(file.path()).expect("a file")).collect()
     }
 
     fn pid(&self) -> u32 {

@@ -62,6 +62,8 @@ impl Stage {
 
     fn assembled(store: StoreKind, upstream: Arc<Upstream>, clock: Clock) -> Self {
         let mut config = GatewayConfig::new(&upstream.url(), &clock);
+        // A busy machine is no outage; the tests of outages set a limit of their own.
+        config.set("store.timeout_ms", "30000");
         let redis = match store {
             StoreKind::Redis => {
                 let redis = RedisServer::start(&clock);
