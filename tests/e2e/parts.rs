@@ -49,5 +49,5 @@ fn the_upstream_alone_falls_for_the_attacks() {
             _ => withstood.push(case.id),
         }
     }
-    assert!(fallen_for >= 25, "only {fallen_for}; not for {withstood:?}");
+    assert!(fallen_for >= 30, "only {fallen_for}; not for {withstood:?}");
 }
