@@ -15,3 +15,4 @@ mod races;
 mod sealing;
 mod secrets;
 mod support;
+mod tampering;
