@@ -33,6 +33,14 @@ pub enum Route {
 /// Encodings of encodings are followed so deep; what still changes then is no innocent target.
 const DECODINGS_MAX: usize = 8;
 
+impl Default for TokenEndpoint {
+    /// `/oauth2/token`, where Drupal has it.
+    fn default() -> Self {
+        let segments = vec!["oauth2".to_owned(), "token".to_owned()];
+        Self { path: "/oauth2/token".into(), segments, needle: "token".into() }
+    }
+}
+
 impl TokenEndpoint {
     /// `None` unless the path starts with `/` and consists of plain segments: lower-case ASCII letters,
     /// digits, `-` and `_`.
