@@ -1,2 +1,16 @@
 //! Layer 1: the token request parsed, judged and re-encoded; RFC 6749 errors. Pure.
+//!
+//! Invariants: what goes upstream is encoded from what was parsed, never copied; a request that two
+//! parsers could read in two ways is refused; what is refused is named, and no value is echoed.
+
 pub mod answer;
+pub mod endpoint;
+mod fault;
+mod form;
+pub mod forward;
+mod json;
+mod media_type;
+mod request;
+
+pub use fault::RequestFault;
+pub use request::{Encoding, Grant, PasswordGrant, TokenRequest};

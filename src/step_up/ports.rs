@@ -93,6 +93,9 @@ pub enum UpstreamFault {
     /// No answer within the configured time: 504.
     #[error("the upstream did not answer in time")]
     TimedOut(#[source] Source),
+    /// No more requests at once: 503.
+    #[error("too many requests to the upstream are under way")]
+    Overloaded(#[source] Source),
     /// An answer that cannot be judged, for its size or its shape: 502.
     #[error("the upstream's answer cannot be judged: {0}")]
     NotUnderstood(&'static str),
@@ -143,4 +146,33 @@ pub struct AuditEvent<'a> {
 pub trait Audit {
     /// Takes one event. It must not block.
     fn record(&self, event: &AuditEvent<'_>);
+}
+
+/// A factor that is to be enrolled.
+#[derive(Debug)]
+pub struct NewFactor {
+    /// Its name; `None` makes one.
+    pub id: Option<FactorId>,
+    /// What the person calls it.
+    pub label: Option<String>,
+    /// When.
+    pub enrolled_at: UnixTime,
+    /// Secret and parameters.
+    pub totp: crate::factor::totp::Totp,
+}
+
+/// Where enrolments are administered.
+pub trait EnrolmentRegistry {
+    /// Adds a factor, atomically. Refuses more than `FACTORS_MAX`. Returns its id and how many there are now.
+    fn enrol(
+        &self,
+        subject: &SubjectId,
+        factor: NewFactor,
+    ) -> impl Future<Output = Result<(FactorId, usize), StoreError>>;
+    /// Removes all factors and failures. Returns how many factors there were.
+    fn disable(&self, subject: &SubjectId) -> impl Future<Output = Result<usize, StoreError>>;
+    /// Forgets failures and locks. Returns whether there was anything to forget.
+    fn unlock(&self, subject: &SubjectId) -> impl Future<Output = Result<bool, StoreError>>;
+    /// Whether the store answers.
+    fn ping(&self) -> impl Future<Output = Result<(), StoreError>>;
 }

@@ -1,0 +1,215 @@
+//! Layer 6, the composition root: builds the parts from their settings, runs them, drains them.
+//!
+//! Invariants: everything that can be refused is refused before anything listens; data-plane threads
+//! share nothing but the configuration they were built from; whatever ends one of them ends the process.
+
+use std::{
+    future::pending,
+    io,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::Arc,
+    thread,
+};
+
+use tokio::{
+    runtime::{Builder, LocalOptions, LocalRuntime},
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tracing::{error, info};
+
+use crate::{
+    config::Settings,
+    edge::{
+        Gateway,
+        health::Health,
+        listener::{self, ListenSettings},
+    },
+    step_up::StoreError,
+    store::{Opener, Store, StoreOpenError},
+    telemetry::{LogAudit, SystemClock},
+    upstream::{BackChannel, Pool, UpstreamError},
+};
+
+/// Where the gateway listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The public listener.
+    pub gateway: SocketAddr,
+    /// The private listener.
+    pub admin: SocketAddr,
+}
+
+/// Why the gateway does not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A listener could not be bound.
+    #[error("cannot listen on {address} ({key})")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A runtime, thread or signal handler could not be made.
+    #[error("the system refuses what the gateway needs")]
+    System(#[from] io::Error),
+    /// The store or its key file could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreOpenError),
+    /// Work on the store failed.
+    #[error(transparent)]
+    StoreWork(#[from] StoreError),
+    /// The connection to the upstream cannot be set up (its TLS settings, say).
+    #[error("the upstream cannot be used")]
+    Upstream(#[from] UpstreamError),
+    /// The client for the back channel cannot be set up.
+    #[error("the back channel to the upstream cannot be used")]
+    BackChannel(#[from] reqwest::Error),
+    /// A data-plane thread ended by itself.
+    #[error("a data-plane thread ended unexpectedly")]
+    ThreadEnded,
+}
+
+/// Runs the gateway until SIGTERM or SIGINT, and drains it. `on_ready` is called when it listens, within the
+/// first thread's runtime.
+pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(), AppError> {
+    install_tls_provider();
+    let settings = Arc::new(settings);
+    let opener = Opener::new(&settings.store_settings())?;
+    // Everything that can be refused is tried on this thread, before the others start.
+    let first_pool = Pool::new(settings.upstream.clone())?;
+    let back_channel = BackChannel::new(settings.upstream.url.to_string())?;
+    drop(first_pool);
+
+    let gateway_listener = bind("listen.address", settings.listen.address)?;
+    let admin_listener = bind("admin.address", settings.admin_address)?;
+    let addresses =
+        Addresses { gateway: gateway_listener.local_addr()?, admin: admin_listener.local_addr()? };
+    // Port 0 has become a port by now, and all threads share it.
+    let mut listeners = vec![gateway_listener];
+    for _ in 1..settings.threads {
+        listeners.push(bind("listen.address", addresses.gateway)?);
+    }
+
+    let (stop, stopped) = watch::channel(false);
+    let (ended_sender, mut ended) = mpsc::unbounded_channel::<()>();
+    let mut threads = Vec::with_capacity(listeners.len());
+    for (number, listener) in listeners.into_iter().enumerate() {
+        let (settings, opener, stopped) = (Arc::clone(&settings), opener.clone(), stopped.clone());
+        let ended = ended_sender.clone();
+        let thread = thread::Builder::new().name(format!("data-plane-{number}")).spawn(move || {
+            let served = serve_thread(&settings, &opener, listener, stopped);
+            // The first thread may be gone already; then nobody needs to know.
+            let _ = ended.send(());
+            served
+        })?;
+        threads.push(thread);
+    }
+    drop(ended_sender);
+
+    let control = runtime()?;
+    let unexpected = control.block_on(async {
+        let health = Rc::new(Health { store: opener.open()?, upstream: back_channel });
+        let admin =
+            tokio::task::spawn_local(serve_admin(admin_listener, Arc::clone(&settings), health, stopped));
+        info!(gateway = %addresses.gateway, admin = %addresses.admin, upstream = %settings.upstream.url,
+            store = %settings.store, threads = settings.threads, "listening");
+        on_ready(addresses);
+        let unexpected = tokio::select! {
+            signalled = stop_signal() => { signalled?; false }
+            _ = ended.recv() => true,
+        };
+        info!("stopping: requests in flight may finish");
+        // Receivers that are gone have stopped already.
+        let _ = stop.send(true);
+        while ended.recv().await.is_some() {}
+        admin.abort();
+        Ok::<_, AppError>(unexpected)
+    })?;
+    for thread in threads {
+        thread.join().map_err(|_| AppError::ThreadEnded)??;
+    }
+    if unexpected { Err(AppError::ThreadEnded) } else { Ok(()) }
+}
+
+/// Opens the configured store for one piece of work, on a runtime of its own.
+pub fn with_store<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Store) -> Result<T, StoreError>,
+) -> Result<T, AppError> {
+    install_tls_provider();
+    let opener = Opener::new(&settings.store_settings())?;
+    runtime()?.block_on(async { Ok(work(&opener.open()?).await?) })
+}
+
+/// ring, for whatever in this process speaks TLS. A second call finds it installed.
+fn install_tls_provider() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
+    listener::bind(address).map_err(|source| AppError::Listen { key, address, source })
+}
+
+fn runtime() -> io::Result<LocalRuntime> {
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+}
+
+/// One data-plane thread, from its parts to its drain.
+fn serve_thread(
+    settings: &Settings,
+    opener: &Opener,
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), AppError> {
+    runtime()?.block_on(async {
+        let gateway = Rc::new(Gateway {
+            upstream: Pool::new(settings.upstream.clone())?,
+            store: opener.open()?,
+            clock: SystemClock,
+            audit: LogAudit,
+            endpoint: settings.endpoint.clone(),
+            trusted_proxies: settings.trusted_proxies.clone(),
+            messages: settings.messages.clone(),
+        });
+        let answer = move |request, peer| {
+            let gateway = Rc::clone(&gateway);
+            async move { gateway.answer(request, peer).await }
+        };
+        listener::serve(listener, &settings.listen, settings.drain_timeout, stopped, answer).await?;
+        Ok(())
+    })
+}
+
+/// The private listener. It answers until the process ends, so that a drain can be watched.
+async fn serve_admin(
+    listener: TcpListener,
+    settings: Arc<Settings>,
+    health: Rc<Health>,
+    stopped: watch::Receiver<bool>,
+) {
+    let answer = move |request, _| {
+        let (health, is_stopping) = (Rc::clone(&health), *stopped.borrow());
+        async move { health.answer(&request, is_stopping).await }
+    };
+    let listen = ListenSettings::at(settings.admin_address);
+    let (_never, never) = watch::channel(false);
+    if let Err(error) = listener::serve(listener, &listen, settings.drain_timeout, never, answer).await {
+        error!(%error, "the private listener ended");
+    }
+    pending::<()>().await;
+}
+
+async fn stop_signal() -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

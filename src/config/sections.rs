@@ -1,0 +1,233 @@
+//! What each section holds, and the rules.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use tracing::level_filters::LevelFilter;
+
+use super::{Settings, reader::Reader, settings::StoreChoice};
+use crate::{
+    edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
+    factor::totp::{Algorithm, TotpParameters},
+    oauth::endpoint::TokenEndpoint,
+    policy::lockout::Lockout,
+    store::{EmbeddedSettings, RedisSettings},
+    telemetry::{LogFormat, LogSettings},
+    upstream::{UpstreamSettings, UpstreamUrl},
+};
+
+/// Reads every section; `None` when a value that has no default is missing or faulty.
+pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
+    let listen = listen(reader);
+    let threads = threads(reader.number("listen.threads", 0..=1024, 0_usize));
+    let drain_timeout = secs(reader.number("listen.drain_timeout_secs", 0..=3600, 30));
+    let trusted_proxies = trusted_proxies(reader);
+    let upstream = upstream(reader);
+    let endpoint = token_endpoint(reader);
+    let store = store(reader, base);
+    let plain_secrets = reader.switch("store.plain_secrets", false);
+    let key_file = key_file(reader, base, store.as_ref());
+    let (totp, issuer) = totp(reader);
+    let lockout = lockout(reader);
+    identity(reader);
+    let messages = messages(reader);
+    let log = log(reader);
+    let admin_address = address(reader, "admin.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
+    if admin_address == listen.address && admin_address.port() != 0 {
+        reader.contradiction("admin.address", "must differ from listen.address: it must stay private");
+    }
+    if let Some(upstream) = &upstream
+        && upstream.url.is_address(listen.address)
+    {
+        reader.contradiction("upstream.url", "must not be listen.address: the gateway would call itself");
+    }
+    Some(Settings {
+        listen,
+        threads,
+        drain_timeout,
+        trusted_proxies,
+        upstream: upstream?,
+        endpoint,
+        store: store?,
+        plain_secrets,
+        key_file: key_file?,
+        totp,
+        issuer,
+        lockout,
+        messages,
+        log,
+        admin_address,
+    })
+}
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn address(reader: &mut Reader<'_>, key: &'static str) -> Option<SocketAddr> {
+    reader.text(key, |text| {
+        text.parse().map_err(|_| "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080".into())
+    })
+}
+
+fn threads(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        n => n,
+    }
+}
+
+fn listen(reader: &mut Reader<'_>) -> ListenSettings {
+    let address = address(reader, "listen.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    ListenSettings {
+        header_timeout: secs(reader.number("listen.header_timeout_secs", 1..=3600, 30)),
+        connections_max: reader.number("listen.connections_max", 1..=1_000_000, 10_000),
+        ..ListenSettings::at(address)
+    }
+}
+
+fn trusted_proxies(reader: &mut Reader<'_>) -> TrustedProxies {
+    let networks = reader.list("listen.trusted_proxies", |text| {
+        TrustedProxies::parse_network(text)
+            .ok_or_else(|| "must hold addresses or networks, such as 10.0.0.0/8 or ::1".to_owned())
+    });
+    TrustedProxies::new(networks)
+}
+
+fn upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
+    let connect_timeout = millis(reader.number("upstream.connect_timeout_ms", 1..=600_000, 2_000));
+    let response_timeout = millis(reader.number("upstream.response_timeout_ms", 1..=3_600_000, 60_000));
+    let idle_timeout = secs(reader.number("upstream.idle_timeout_secs", 1..=3600, 4));
+    let connections_max = reader.number("upstream.connections_max", 1..=1_000_000, 1024);
+    let url = reader.required("upstream.url", "must be set, such as http://127.0.0.1:8000", |text| {
+        UpstreamUrl::parse(text).map_err(|fault| fault.to_string())
+    })?;
+    Some(UpstreamSettings {
+        connect_timeout,
+        response_timeout,
+        idle_timeout,
+        connections_max,
+        ..UpstreamSettings::at(url)
+    })
+}
+
+fn token_endpoint(reader: &mut Reader<'_>) -> TokenEndpoint {
+    const RULE: &str =
+        "must be a path of plain segments: lower-case letters, digits, '-' and '_', such as /oauth2/token";
+    reader
+        .text("token_endpoint.path", |text| TokenEndpoint::parse(text).ok_or_else(|| RULE.into()))
+        .unwrap_or_default()
+}
+
+fn store(reader: &mut Reader<'_>, base: &Path) -> Option<StoreChoice> {
+    let timeout = millis(reader.number("store.timeout_ms", 1..=60_000, 1_000));
+    reader.required("store.url", "must be set, such as embedded:tfa-gateway.db", |text| {
+        if let Some(path) = text.strip_prefix("embedded:") {
+            if path.is_empty() {
+                return Err("must name a file, such as embedded:tfa-gateway.db".into());
+            }
+            return Ok(StoreChoice::Embedded(EmbeddedSettings { path: base.join(path), timeout }));
+        }
+        RedisSettings::parse(text, timeout).map(StoreChoice::Redis).map_err(|_| {
+            "must be redis://[user:password@]host[:port][/db], rediss://… or embedded:PATH".to_owned()
+        })
+    })
+}
+
+fn key_file(reader: &mut Reader<'_>, base: &Path, store: Option<&StoreChoice>) -> Option<std::path::PathBuf> {
+    let named = reader.text("sealing.key_file", |text| {
+        if text.is_empty() { Err("must name a file".to_owned()) } else { Ok(base.join(text)) }
+    });
+    match (named, store) {
+        (Some(path), _) => Some(path),
+        (None, Some(StoreChoice::Embedded(embedded))) => Some(embedded.path.with_extension("keys")),
+        (None, Some(StoreChoice::Redis(_))) => {
+            reader.contradiction(
+                "sealing.key_file",
+                "must be set when the store is Redis, and be the same file for every gateway; make it with \
+                 `tfa-gateway keys generate`",
+            );
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+fn totp(reader: &mut Reader<'_>) -> (TotpParameters, String) {
+    let default = TotpParameters::default();
+    let algorithm = reader
+        .text("factor.totp.algorithm", |text| {
+            Algorithm::parse(text).ok_or_else(|| "must be SHA1, SHA256 or SHA512".into())
+        })
+        .unwrap_or(default.algorithm());
+    let digits = reader.number("factor.totp.digits", 6..=8, default.digits());
+    let period = reader.number("factor.totp.period_secs", 15..=300, default.period_secs());
+    let skew = reader.number("factor.totp.skew_steps", 0..=5, default.skew_steps());
+    let issuer = reader
+        .text("factor.totp.issuer", |text| {
+            let fits = !text.is_empty()
+                && text.len() <= 64
+                && !text.contains(':')
+                && !text.chars().any(char::is_control);
+            if fits { Ok(text.to_owned()) } else { Err("must be 1 to 64 bytes without ':'".into()) }
+        })
+        .unwrap_or_else(|| "tfa-gateway".into());
+    // The reader has kept the bounds, which are the same.
+    (TotpParameters::new(algorithm, digits, period, skew).unwrap_or(default), issuer)
+}
+
+fn lockout(reader: &mut Reader<'_>) -> Lockout {
+    let default = Lockout::default();
+    let lockout = Lockout {
+        failures_max: reader.number("lockout.failures_max", 1..=100, default.failures_max),
+        window_secs: reader.number("lockout.window_secs", 60..=86_400, default.window_secs),
+        lock_secs: reader.number("lockout.lock_secs", 60..=86_400, default.lock_secs),
+        lock_secs_max: reader.number("lockout.lock_secs_max", 60..=86_400, default.lock_secs_max),
+    };
+    if lockout.lock_secs_max < lockout.lock_secs {
+        let rule = format!("must be at least lockout.lock_secs, which is {}", lockout.lock_secs);
+        reader.contradiction("lockout.lock_secs_max", rule);
+    }
+    lockout
+}
+
+fn identity(reader: &mut Reader<'_>) {
+    let rule = || "must be 'username'".to_owned();
+    reader.text("identity.source", |text| if text == "username" { Ok(()) } else { Err(rule()) });
+}
+
+fn messages(reader: &mut Reader<'_>) -> Messages {
+    let plain = |text: &str| {
+        if text.trim().is_empty() || text.len() > 500 || text.chars().any(char::is_control) {
+            return Err("must be 1 to 500 bytes of text on one line".to_owned());
+        }
+        Ok(text.to_owned())
+    };
+    let default = Messages::default();
+    Messages {
+        required: reader.text("messages.required", plain).unwrap_or(default.required),
+        wrong: reader.text("messages.wrong", plain).unwrap_or(default.wrong),
+        used: reader.text("messages.used", plain).unwrap_or(default.used),
+        locked: reader.text("messages.locked", plain).unwrap_or(default.locked),
+        locked_for_good: reader.text("messages.locked_for_good", plain).unwrap_or(default.locked_for_good),
+    }
+}
+
+fn log(reader: &mut Reader<'_>) -> LogSettings {
+    let default = LogSettings::default();
+    let level = reader.text("log.level", |text| {
+        text.parse::<LevelFilter>()
+            .ok()
+            .filter(|_| text.bytes().all(|b| b.is_ascii_lowercase()))
+            .ok_or_else(|| "must be error, warn, info, debug or trace".into())
+    });
+    let format = reader.text("log.format", |text| match text {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be human or json".into()),
+    });
+    LogSettings { level: level.unwrap_or(default.level), format: format.unwrap_or(default.format) }
+}

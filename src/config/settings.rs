@@ -1,0 +1,67 @@
+//! A configuration that was found to be without fault.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use crate::{
+    edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
+    factor::totp::TotpParameters,
+    oauth::endpoint::TokenEndpoint,
+    policy::lockout::Lockout,
+    store::{EmbeddedSettings, RedisSettings},
+    telemetry::LogSettings,
+    upstream::UpstreamSettings,
+};
+
+/// All settings of the gateway.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `[listen]`
+    pub listen: ListenSettings,
+    /// `[listen] threads`, resolved.
+    pub threads: usize,
+    /// `[listen] drain_timeout_secs`
+    pub drain_timeout: Duration,
+    /// `[listen] trusted_proxies`
+    pub trusted_proxies: TrustedProxies,
+    /// `[upstream]`
+    pub upstream: UpstreamSettings,
+    /// `[token_endpoint] path`
+    pub endpoint: TokenEndpoint,
+    /// `[store]`
+    pub store: StoreChoice,
+    /// `[store] plain_secrets`
+    pub plain_secrets: bool,
+    /// `[sealing] key_file`
+    pub key_file: PathBuf,
+    /// `[factor.totp]`
+    pub totp: TotpParameters,
+    /// `[factor.totp] issuer`
+    pub issuer: String,
+    /// `[lockout]`
+    pub lockout: Lockout,
+    /// `[messages]`
+    pub messages: Messages,
+    /// `[log]`
+    pub log: LogSettings,
+    /// `[admin] address`
+    pub admin_address: SocketAddr,
+}
+
+/// Which store.
+#[derive(Debug, Clone)]
+pub enum StoreChoice {
+    /// Redis or Valkey.
+    Redis(RedisSettings),
+    /// One file on this machine.
+    Embedded(EmbeddedSettings),
+}
+
+impl fmt::Display for StoreChoice {
+    /// Without user name and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redis(_) => f.write_str("Redis"),
+            Self::Embedded(settings) => write!(f, "embedded, {}", settings.path.display()),
+        }
+    }
+}

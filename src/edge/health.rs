@@ -1,0 +1,56 @@
+//! `/healthz` and `/readyz`, on the private listener.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use hyper::body::Incoming;
+
+use super::GatewayBody;
+use crate::{step_up::EnrolmentRegistry as _, store::Store, upstream::BackChannel};
+
+/// What the private listener asks.
+pub struct Health {
+    /// Is it there?
+    pub store: Store,
+    /// Is the upstream there?
+    pub upstream: BackChannel,
+}
+
+impl Health {
+    /// Answers one request: `/healthz` says that the process runs, `/readyz` that it can do its work, and
+    /// if not, what is missing.
+    pub async fn answer(&self, request: &Request<Incoming>, is_stopping: bool) -> Response<GatewayBody> {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
+        }
+        match request.uri().path() {
+            "/healthz" => plain(StatusCode::OK, "ok\n".into()),
+            "/readyz" if is_stopping => plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into()),
+            "/readyz" => self.ready().await,
+            _ => plain(StatusCode::NOT_FOUND, "there are /healthz and /readyz\n".into()),
+        }
+    }
+
+    async fn ready(&self) -> Response<GatewayBody> {
+        let (store, upstream) = tokio::join!(self.store.ping(), self.upstream.ping());
+        let mut missing = String::new();
+        if let Err(error) = store {
+            tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the store");
+            missing.push_str("the store cannot be asked: nobody who gave a right password gets a token\n");
+        }
+        if let Err(error) = upstream {
+            tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the upstream");
+            missing.push_str("the upstream does not answer\n");
+        }
+        if missing.is_empty() {
+            return plain(StatusCode::OK, "ready\n".into());
+        }
+        plain(StatusCode::SERVICE_UNAVAILABLE, missing)
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<GatewayBody> {
+    let mut response = Response::new(GatewayBody::from(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

@@ -1,0 +1,23 @@
+//! Layer 5: the HTTP face.
+//!
+//! Invariants: every request is answered by exactly one of `token_endpoint`, `pass_through` and `respond`;
+//! `respond` is the only table from what went wrong to a response; nothing a thread holds is shared with
+//! another thread.
+
+mod body;
+pub mod client_addr;
+pub mod health;
+pub mod listener;
+mod messages;
+mod pass_through;
+mod respond;
+mod router;
+mod token_endpoint;
+mod tunnel;
+
+pub use body::GatewayBody;
+pub use client_addr::Peer;
+pub use messages::Messages;
+pub use pass_through::PassThroughError;
+pub use respond::{OwnAnswer, X_DRUPAL_TFA};
+pub use router::Gateway;

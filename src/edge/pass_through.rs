@@ -1,0 +1,157 @@
+//! Every request that is not the token endpoint's: to the upstream and back, streaming both ways.
+//!
+//! What is not passed on: fields of one connection, names that CGI takes for others, the passcode, upgrades
+//! other than to WebSocket, `CONNECT` and `TRACE`. Interim responses other than 100 stay here: hyper's
+//! server cannot send them; RFC 9110 section 15.2 has clients do without. No `Via` is added (RFC 9110
+//! section 7.6.3): some servers switch compression off when they see one.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::{CONTENT_LENGTH, EXPECT, HOST},
+    request::Parts,
+    uri::PathAndQuery,
+};
+use hyper::body::{Body as _, Incoming};
+
+use super::{Gateway, GatewayBody, Peer, tunnel};
+use crate::{
+    headers::{Forwarded, drop_ambiguous_names, remove_from_request, remove_from_response, set_forwarded},
+    upstream::{ContinueGate, Pool, Progress, UpstreamBody, UpstreamError},
+};
+
+/// Why a request was not passed through.
+#[derive(Debug, thiserror::Error)]
+pub enum PassThroughError {
+    /// It breaks a rule of HTTP that others may read differently.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// `CONNECT` and `TRACE`.
+    #[error("this method is not passed on")]
+    MethodNotAllowed,
+    /// The upstream gave no answer.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+impl Gateway {
+    /// Passes one request through.
+    pub(super) async fn relay(
+        &self,
+        mut request: Request<Incoming>,
+        peer: Peer,
+    ) -> Result<Response<GatewayBody>, PassThroughError> {
+        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+            return Err(PassThroughError::MethodNotAllowed);
+        }
+        let client_upgrade = hyper::upgrade::on(&mut request);
+        let (mut head, body) = request.into_parts();
+        let host = effective_host(&head)?;
+        let wants_websocket = remove_from_request(&mut head.headers);
+        drop_ambiguous_names(&mut head.headers);
+        self.set_forwarded(&mut head.headers, None, host.as_ref(), peer);
+        head.headers.insert(HOST, host.unwrap_or_else(|| self.upstream.url().authority().clone()));
+        head.uri = origin_form(&head.uri);
+        head.version = Version::HTTP_11;
+        // A body's length is its framing's to say.
+        head.headers.remove(CONTENT_LENGTH);
+
+        let progress = Progress::start();
+        let gate = expects_continue(&head, &body).then(ContinueGate::default);
+        let body = match &gate {
+            _ if body.is_end_stream() => UpstreamBody::full(Bytes::new()),
+            Some(gate) => UpstreamBody::gated(body, progress.clone(), gate.clone()),
+            None => UpstreamBody::client(body, progress.clone()),
+        };
+        let mut request = Request::from_parts(head, body);
+        if let Some(gate) = gate.clone() {
+            hyper::ext::on_informational(&mut request, move |interim| {
+                if interim.status() == StatusCode::CONTINUE {
+                    gate.open();
+                }
+            });
+        }
+        let mut response = self.upstream.send(request, &progress).await?;
+        if let Some(gate) = gate {
+            gate.close();
+        }
+
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_upgrade {
+            if !wants_websocket {
+                return Err(PassThroughError::BadRequest(
+                    "the server switches to a protocol that nobody asked for",
+                ));
+            }
+            tunnel::join(client_upgrade, hyper::upgrade::on(&mut response));
+        }
+        Ok(returned(response, is_upgrade))
+    }
+
+    /// Sends a request of the gateway's own making, and streams the answer back.
+    pub(super) async fn send_own(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<Response<GatewayBody>, PassThroughError> {
+        let response = self.upstream.send(request.map(UpstreamBody::full), &Progress::start()).await?;
+        Ok(returned(response, false))
+    }
+
+    /// Writes `X-Forwarded-*` into headers that go upstream, from those received: the same ones, if `None`.
+    pub(super) fn set_forwarded(
+        &self,
+        headers: &mut HeaderMap,
+        received: Option<&HeaderMap>,
+        host: Option<&HeaderValue>,
+        peer: Peer,
+    ) {
+        let is_trusted = self.trusted_proxies.contains(peer);
+        set_forwarded(received, headers, Forwarded { peer: peer.address.ip(), is_trusted, host });
+    }
+}
+
+fn returned<B: Into<GatewayBody>>(response: Response<B>, is_upgrade: bool) -> Response<GatewayBody> {
+    let (mut head, body) = response.into_parts();
+    remove_from_response(&mut head.headers, is_upgrade);
+    head.version = Version::HTTP_11;
+    Response::from_parts(head, body.into())
+}
+
+/// The host that a request is for: of its target if that has one (RFC 9112 section 3.2.2), else of its one
+/// `Host` line. HTTP/1.0 may have none. Two of them are refused, for servers differ in which one counts.
+pub(super) fn effective_host(head: &Parts) -> Result<Option<HeaderValue>, PassThroughError> {
+    let mut lines = head.headers.get_all(HOST).iter();
+    let line = lines.next();
+    if lines.next().is_some() {
+        return Err(PassThroughError::BadRequest("A request must have one Host header only"));
+    }
+    if line.is_none() && head.version >= Version::HTTP_11 {
+        return Err(PassThroughError::BadRequest("A request must have a Host header"));
+    }
+    let plain = |bytes: &[u8]| bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~:[]%".contains(b));
+    if line.is_some_and(|value| !plain(value.as_bytes())) {
+        return Err(PassThroughError::BadRequest(
+            "The Host header must be a host name, with or without a port",
+        ));
+    }
+    match head.uri.authority() {
+        Some(authority) if plain(authority.as_str().as_bytes()) => {
+            Ok(HeaderValue::from_str(authority.as_str()).ok())
+        }
+        Some(_) => Err(PassThroughError::BadRequest("The target must not have a user name")),
+        None => Ok(line.cloned()),
+    }
+}
+
+/// Path and query, byte for byte.
+fn origin_form(target: &Uri) -> Uri {
+    target.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()
+}
+
+fn expects_continue(head: &Parts, body: &Incoming) -> bool {
+    !body.is_end_stream()
+        && head
+            .headers
+            .get(EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}

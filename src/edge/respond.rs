@@ -1,0 +1,196 @@
+//! The only table from what went wrong, or was denied, to an HTTP response.
+//!
+//! Invariants: `X-Drupal-TFA` is on every answer about the second factor and on no other; every answer
+//! about a token is valid JSON with a description (RFC 6749 section 5.2) and is not cached; a response
+//! never carries an error's cause, which goes to the log.
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER},
+};
+
+use super::{GatewayBody, Messages, PassThroughError};
+use crate::{
+    identity::UsernameFault,
+    oauth::RequestFault,
+    policy::Challenge,
+    step_up::{GateError, StoreError, UpstreamFault},
+    upstream::UpstreamError,
+};
+
+/// The header that asks for a passcode, and that carries it.
+pub const X_DRUPAL_TFA: HeaderName = HeaderName::from_static("x-drupal-tfa");
+const SCHEMES: HeaderValue = HeaderValue::from_static("required, schemes=totp");
+
+/// Seconds after which a client may try again when something behind the gateway is out of order.
+const RETRY_AFTER_OUTAGE_SECS: u64 = 5;
+/// Seconds that a client is told to wait when only an administrator can unlock.
+const RETRY_AFTER_ADMINISTRATOR_SECS: u64 = 3600;
+
+/// Why the gateway answers for itself.
+#[derive(Debug)]
+pub enum OwnAnswer<'a> {
+    /// A passcode is wanted (again). Echoes `state`.
+    Challenge(Challenge, Option<&'a str>, &'a Messages),
+    /// The token request is ambiguous or malformed.
+    Malformed(&'a RequestFault),
+    /// The user name cannot be a subject.
+    Username(UsernameFault),
+    /// The token request's body is over its bound.
+    BodyTooLarge,
+    /// The token request's body did not arrive in time.
+    BodyTimedOut,
+    /// Nothing is cleared, for something broke.
+    Gate(&'a GateError),
+    /// A request could not be passed through.
+    PassThrough(&'a PassThroughError),
+    /// The token endpoint knows one method.
+    TokenMethodNotAllowed,
+    /// A target that could be taken for the token endpoint, but is spelled otherwise.
+    Disguised,
+}
+
+impl OwnAnswer<'_> {
+    /// The response.
+    pub fn response(&self) -> Response<GatewayBody> {
+        match self {
+            Self::Challenge(challenge, state, messages) => challenged(*challenge, *state, messages),
+            Self::Malformed(fault) => {
+                error(StatusCode::BAD_REQUEST, "invalid_request", &capitalised(&fault.to_string()))
+            }
+            Self::Username(fault) => {
+                error(StatusCode::BAD_REQUEST, "invalid_request", &format!("Parameter 'username' {fault}"))
+            }
+            Self::BodyTooLarge => error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "invalid_request",
+                "The body of a token request must be at most 64 KiB",
+            ),
+            Self::BodyTimedOut => error(
+                StatusCode::REQUEST_TIMEOUT,
+                "invalid_request",
+                "The body of the request did not arrive in time",
+            ),
+            Self::Gate(GateError::Store(error)) => store_unavailable(error),
+            Self::Gate(GateError::Upstream(fault)) => match fault {
+                UpstreamFault::Unreachable(_) | UpstreamFault::NotUnderstood(_) => bad_gateway(),
+                UpstreamFault::TimedOut(_) => gateway_timeout(),
+                UpstreamFault::Overloaded(_) => overloaded(),
+            },
+            Self::PassThrough(error) => pass_through(error),
+            Self::TokenMethodNotAllowed => with_header(
+                error(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "invalid_request",
+                    "The token endpoint takes POST only",
+                ),
+                ALLOW,
+                HeaderValue::from_static("POST"),
+            ),
+            Self::Disguised => error(
+                StatusCode::NOT_FOUND,
+                "invalid_request",
+                "The token endpoint must be requested by its exact path",
+            ),
+        }
+    }
+}
+
+fn challenged(challenge: Challenge, state: Option<&str>, messages: &Messages) -> Response<GatewayBody> {
+    let mut body =
+        serde_json::json!({ "error": "invalid_grant", "error_description": messages.text(challenge) });
+    if let (Some(state), Some(members)) = (state, body.as_object_mut()) {
+        members.insert("state".into(), state.into());
+    }
+    let response = json(StatusCode::UNAUTHORIZED, &body);
+    let response = with_header(response, X_DRUPAL_TFA, SCHEMES);
+    match challenge {
+        Challenge::PasscodeWanted | Challenge::WrongPasscode | Challenge::UsedPasscode => response,
+        Challenge::Locked { for_secs } => with_header(response, RETRY_AFTER, for_secs.into()),
+        Challenge::LockedForGood => with_header(response, RETRY_AFTER, RETRY_AFTER_ADMINISTRATOR_SECS.into()),
+    }
+}
+
+/// Every store error is the same to a client: which one it was is in the log.
+fn store_unavailable(error: &StoreError) -> Response<GatewayBody> {
+    match error {
+        StoreError::Unreachable(_)
+        | StoreError::TimedOut { .. }
+        | StoreError::Overloaded
+        | StoreError::Malformed { .. }
+        | StoreError::Sealed { .. }
+        | StoreError::Failed(_)
+        | StoreError::Refused(_) => unavailable("The second factor cannot be checked at the moment"),
+    }
+}
+
+fn pass_through(failed: &PassThroughError) -> Response<GatewayBody> {
+    match failed {
+        PassThroughError::BadRequest(rule) => error(StatusCode::BAD_REQUEST, "invalid_request", rule),
+        PassThroughError::MethodNotAllowed => {
+            error(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This method is not passed on")
+        }
+        PassThroughError::Upstream(error) => match error {
+            UpstreamError::Timeout(_) => gateway_timeout(),
+            UpstreamError::Exhausted(_) => overloaded(),
+            UpstreamError::Unreachable(_)
+            | UpstreamError::ConnectTimeout(_)
+            | UpstreamError::Broken(_)
+            | UpstreamError::Tls(_) => bad_gateway(),
+        },
+    }
+}
+
+fn bad_gateway() -> Response<GatewayBody> {
+    error(
+        StatusCode::BAD_GATEWAY,
+        "temporarily_unavailable",
+        "The server behind this gateway cannot be reached",
+    )
+}
+
+fn gateway_timeout() -> Response<GatewayBody> {
+    error(
+        StatusCode::GATEWAY_TIMEOUT,
+        "temporarily_unavailable",
+        "The server behind this gateway did not answer in time",
+    )
+}
+
+fn overloaded() -> Response<GatewayBody> {
+    unavailable("Too many requests are under way")
+}
+
+fn unavailable(description: &str) -> Response<GatewayBody> {
+    let response = error(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description);
+    with_header(response, RETRY_AFTER, RETRY_AFTER_OUTAGE_SECS.into())
+}
+
+fn error(status: StatusCode, code: &str, description: &str) -> Response<GatewayBody> {
+    json(status, &serde_json::json!({ "error": code, "error_description": description }))
+}
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Response<GatewayBody> {
+    let mut response = Response::new(GatewayBody::from(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn with_header(
+    mut response: Response<GatewayBody>,
+    name: HeaderName,
+    value: HeaderValue,
+) -> Response<GatewayBody> {
+    response.headers_mut().insert(name, value);
+    response
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

@@ -1,0 +1,53 @@
+//! Which door a request goes through, and what they all share: one [`Gateway`] a runtime thread.
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tracing::{debug, warn};
+
+use super::{
+    GatewayBody, Messages, OwnAnswer, PassThroughError, Peer, client_addr::TrustedProxies, token_endpoint,
+};
+use crate::{
+    oauth::endpoint::{Route, TokenEndpoint},
+    store::Store,
+    telemetry::{LogAudit, SystemClock},
+    upstream::Pool,
+};
+
+/// All that one runtime thread needs to answer requests. Nothing in it is shared with other threads.
+pub struct Gateway {
+    /// Connections to the upstream.
+    pub upstream: Pool,
+    /// Enrolments and attempts.
+    pub store: Store,
+    /// The time.
+    pub clock: SystemClock,
+    /// The audit trail.
+    pub audit: LogAudit,
+    /// Where the token endpoint is.
+    pub endpoint: TokenEndpoint,
+    /// Whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// What people are told.
+    pub messages: Messages,
+}
+
+impl Gateway {
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
+        let uri = request.uri();
+        match self.endpoint.route(uri.path(), uri.query()) {
+            Route::Token => token_endpoint::answer(self, request, peer).await,
+            Route::Disguised => {
+                debug!("a target that resembles the token endpoint was refused");
+                OwnAnswer::Disguised.response()
+            }
+            Route::Elsewhere => self.relay(request, peer).await.unwrap_or_else(|error| {
+                if let PassThroughError::Upstream(error) = &error {
+                    warn!(error = error as &dyn std::error::Error, "a request was not answered");
+                }
+                OwnAnswer::PassThrough(&error).response()
+            }),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Layer 1: which header fields go on to the next hop, and which are ours to write. Pure.
+//!
+//! Invariants: no connection-specific field crosses the gateway in either direction; a client cannot
+//! name an end-to-end field away; the passcode and its twins never go upstream.
+
+mod forwarded;
+mod hop_by_hop;
+mod hygiene;
+
+pub use forwarded::{Forwarded, set_forwarded};
+pub use hop_by_hop::{remove_from_request, remove_from_response};
+pub use hygiene::drop_ambiguous_names;

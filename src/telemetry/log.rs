@@ -1,0 +1,55 @@
+//! The log: lines on standard error.
+
+use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+
+/// Lines that wait to be written; what comes on top of them is dropped.
+const LINES_WAITING_MAX: usize = 16 * 1024;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least severe level that is logged.
+    pub level: LevelFilter,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { level: LevelFilter::INFO, format: LogFormat::Human }
+    }
+}
+
+/// Writes what is still waiting when it is dropped.
+#[derive(Debug)]
+pub struct LogGuard(#[expect(dead_code, reason = "held for its Drop")] WorkerGuard);
+
+/// Starts logging, once a process.
+pub fn init(settings: LogSettings) -> LogGuard {
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).finish(std::io::stderr());
+    let builder = tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_max_level(settings.level)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let started = match settings.format {
+        LogFormat::Human => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    if started.is_err() {
+        // Only a test that starts two gateways in one process gets here; the first log goes on.
+        tracing::debug!("logging was started before");
+    }
+    LogGuard(guard)
+}

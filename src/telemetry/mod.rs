@@ -1,0 +1,12 @@
+//! Layer 4: logs and audit events.
+//!
+//! Invariants: nothing here is handed a secret; lines leave through a bounded queue, so that a reader
+//! that stalls costs lines, never requests.
+
+mod audit;
+mod clock;
+mod log;
+
+pub use audit::LogAudit;
+pub use clock::SystemClock;
+pub use log::{LogFormat, LogGuard, LogSettings, init};

@@ -1,0 +1,235 @@
+//! Bodies on their way up and down. They stream frame by frame, trailers included.
+
+use std::{
+    cell::Cell,
+    future::Future as _,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::pool::Lease;
+
+/// How long a client that wants to be told to go on waits for an upstream that does not say so.
+const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// When a request's body last moved, for the time an upstream is given starts then.
+#[derive(Debug, Clone)]
+pub struct Progress(Rc<Cell<Instant>>);
+
+impl Progress {
+    /// It moves now.
+    pub fn start() -> Self {
+        Self(Rc::new(Cell::new(Instant::now())))
+    }
+
+    /// When it last moved.
+    pub fn last(&self) -> Instant {
+        self.0.get()
+    }
+
+    fn note(&self) {
+        self.0.set(Instant::now());
+    }
+}
+
+/// Whether a client that asked first (`Expect: 100-continue`, RFC 9110 section 10.1.1) may send its body.
+///
+/// Reading the body is what makes the gateway's server say `100 Continue`, so it is not read before the
+/// upstream has said so, or has been silent for a second.
+#[derive(Debug, Clone, Default)]
+pub struct ContinueGate(Arc<Gate>);
+
+#[derive(Debug, Default)]
+struct Gate {
+    state: AtomicU8,
+    waker: AtomicWaker,
+}
+
+const WAITING: u8 = 0;
+const OPEN: u8 = 1;
+const CLOSED: u8 = 2;
+
+impl ContinueGate {
+    /// The upstream said 100.
+    pub fn open(&self) {
+        self.settle(OPEN);
+    }
+
+    /// The upstream has answered already: the body is not wanted.
+    pub fn close(&self) {
+        self.settle(CLOSED);
+    }
+
+    fn settle(&self, state: u8) {
+        // The first word counts: an open gate is not closed under a body that is on its way.
+        let _ = self.0.state.compare_exchange(WAITING, state, Ordering::AcqRel, Ordering::Acquire);
+        self.0.waker.wake();
+    }
+}
+
+/// A request's body on its way to the upstream.
+#[derive(Debug)]
+pub struct UpstreamBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Full(Option<Bytes>),
+    Client(Incoming, Progress),
+    Gated(Box<Gated>),
+}
+
+#[derive(Debug)]
+struct Gated {
+    body: Incoming,
+    progress: Progress,
+    gate: ContinueGate,
+    timeout: Pin<Box<Sleep>>,
+}
+
+impl UpstreamBody {
+    /// A body that is there whole.
+    pub const fn full(bytes: Bytes) -> Self {
+        Self(Kind::Full(Some(bytes)))
+    }
+
+    /// A client's body, streamed.
+    pub const fn client(body: Incoming, progress: Progress) -> Self {
+        Self(Kind::Client(body, progress))
+    }
+
+    /// A client's body, streamed when the gate opens.
+    pub fn gated(body: Incoming, progress: Progress, gate: ContinueGate) -> Self {
+        let timeout = Box::pin(sleep(CONTINUE_TIMEOUT));
+        Self(Kind::Gated(Box::new(Gated { body, progress, gate, timeout })))
+    }
+}
+
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) => {
+                Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))))
+            }
+            Kind::Client(body, progress) => poll_client(body, progress, cx),
+            Kind::Gated(gated) => gated.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Full(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Kind::Client(body, _) => body.is_end_stream(),
+            Kind::Gated(gated) => gated.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Kind::Client(body, _) => body.size_hint(),
+            Kind::Gated(gated) => gated.body.size_hint(),
+        }
+    }
+}
+
+impl Gated {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        // Registered before the state is read, so that no change is missed.
+        self.gate.0.waker.register(cx.waker());
+        loop {
+            match self.gate.0.state.load(Ordering::Acquire) {
+                OPEN => return poll_client(&mut self.body, &self.progress, cx),
+                CLOSED => {
+                    return Poll::Ready(Some(Err("the upstream answered before the body was sent".into())));
+                }
+                _ => {
+                    ready!(self.timeout.as_mut().poll(cx));
+                    self.gate.open();
+                }
+            }
+        }
+    }
+}
+
+fn poll_client(
+    body: &mut Incoming,
+    progress: &Progress,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    let frame = ready!(Pin::new(body).poll_frame(cx));
+    progress.note();
+    Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+}
+
+/// An answer's body. It takes its connection back to the pool when it was read to the end, and closes it
+/// when it is dropped before.
+#[derive(Debug)]
+pub struct AnswerBody {
+    body: Incoming,
+    lease: Option<Lease>,
+}
+
+impl AnswerBody {
+    pub(super) fn new(body: Incoming, lease: Lease) -> Self {
+        let mut answer = Self { body, lease: Some(lease) };
+        answer.return_if_read();
+        answer
+    }
+
+    fn return_if_read(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(_)) => self.return_if_read(),
+            Some(Err(_)) => self.lease = None,
+            None => {
+                if let Some(lease) = self.lease.take() {
+                    lease.give_back();
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

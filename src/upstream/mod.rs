@@ -1,0 +1,19 @@
+//! Layer 4: the server behind the gateway.
+//!
+//! Invariants: a connection serves one request at a time, and goes back to the pool only when its answer
+//! was read to the end; a request of which a byte was written is never sent again; dropping an answer,
+//! or the wait for it, closes its connection, so that a client that leaves cancels its request.
+
+mod back_channel;
+mod body;
+mod connect;
+mod error;
+mod pool;
+mod token;
+mod url;
+
+pub use back_channel::BackChannel;
+pub use body::{AnswerBody, ContinueGate, Progress, UpstreamBody};
+pub use error::UpstreamError;
+pub use pool::{Pool, UpstreamSettings};
+pub use url::{UpstreamUrl, UpstreamUrlFault};
