@@ -14,4 +14,4 @@ trap 'exit 0' TERM INT
 echo $SERVER >"$DIR/pid"
 until curl -m2 -so /dev/null "$DOORKEEPER_URL/"; do kill -0 $SERVER; sleep .05; done
 echo READY
-wait $SERVER
+wait -f $SERVER # until it ends: a frozen one is not gone

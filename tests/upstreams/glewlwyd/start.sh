@@ -59,4 +59,4 @@ api POST /mod/plugin/ '{"module":"oidc","name":"oauth2","display_name":"oidc","e
     "introspection-revocation-allow-target-client":true,"allowed-scope":["openid","basic"],
     "subject-type":"public","jwks-show":true}}'
 echo READY
-wait $SERVER
+wait -f $SERVER # until it ends: a frozen one is not gone

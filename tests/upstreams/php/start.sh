@@ -13,4 +13,4 @@ echo $SERVER >"$DIR/pid"
 until curl -m2 -so /dev/null "http://127.0.0.1:$PORT/"; do kill -0 $SERVER; sleep .05; done
 : >"$DIR/requests.jsonl"
 echo READY
-wait $SERVER
+wait -f $SERVER # until it ends: a frozen one is not gone
