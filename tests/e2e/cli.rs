@@ -82,7 +82,8 @@ fn check_config_reports_every_fault_with_key_rule_and_value() {
             let last = key.rsplit('.').next().expect("a name");
             let named = if key.starts_with("no_such_section") { "no_such_section" } else { last };
             assert!(said.contains(named), "{key} is not named:\n{said}");
-            if !key.contains("no_such") {
+            // The value of a URL is not shown: a password may be in it.
+            if !key.contains("no_such") && !key.ends_with("url") {
                 let value = value.trim_matches('"');
                 assert!(said.contains(value), "the value of {key} is not shown:\n{said}");
             }

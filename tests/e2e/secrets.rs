@@ -46,7 +46,7 @@ fn talkative_stage(store: StoreKind) -> (Stage, Person) {
 on_both_stores! {
     fn no_secret_is_in_anything_the_gateway_prints(store: StoreKind) {
         let (mut stage, alice) = talkative_stage(store);
-        let (code, next_code, wrong_codes) = (alice.code(), alice.next_code(), alice.wrong_codes(7));
+        let (code, next_code, wrong_codes) = (alice.code(), alice.next_code(), alice.wrong_codes(9));
         let send = |stage: &Stage, request: TokenRequest| stage.send(&request);
 
         // All ways through the flow.
