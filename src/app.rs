@@ -26,7 +26,7 @@ use crate::{
         health::Health,
         listener::{self, ListenSettings},
     },
-    step_up::StoreError,
+    step_up::{Clock as _, StoreError},
     store::{Opener, Store, StoreOpenError},
     telemetry::{LogAudit, SystemClock},
     upstream::{BackChannel, Pool, UpstreamError},
@@ -80,7 +80,7 @@ pub enum AppError {
 pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(), AppError> {
     install_tls_provider();
     let settings = Arc::new(settings);
-    let opener = Opener::new(&settings.store_settings())?;
+    let opener = opener(&settings)?;
     // Everything that can be refused is tried on this thread, before the others start.
     let first_pool = Pool::new(settings.upstream.clone())?;
     let back_channel = BackChannel::new(settings.upstream.url.to_string())?;
@@ -143,8 +143,12 @@ pub fn with_store<T>(
     work: impl AsyncFnOnce(&Store) -> Result<T, StoreError>,
 ) -> Result<T, AppError> {
     install_tls_provider();
-    let opener = Opener::new(&settings.store_settings())?;
+    let opener = opener(settings)?;
     runtime()?.block_on(async { Ok(work(&opener.open()?).await?) })
+}
+
+fn opener(settings: &Settings) -> Result<Opener, StoreOpenError> {
+    Opener::new(&settings.store, settings.key_file.clone(), settings.store_settings(), SystemClock.now())
 }
 
 /// ring, for whatever in this process speaks TLS. A second call finds it installed.

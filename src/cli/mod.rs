@@ -65,13 +65,6 @@ enum CliError {
     Said(String),
 }
 
-impl CliError {
-    fn failed(what: impl Into<String>) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Self {
-        let what = what.into();
-        move |source| Self::Failed(what, source)
-    }
-}
-
 /// Parses the arguments, runs the command, and reports on standard error.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();

@@ -17,7 +17,7 @@ use figment::{
 
 pub use reader::Fault;
 use reader::Reader;
-pub use settings::{Settings, StoreChoice};
+pub use settings::Settings;
 
 /// The file that is read when no other is named.
 pub const DEFAULT_FILE: &str = "gateway.toml";

@@ -86,8 +86,7 @@ impl<'a> Reader<'a> {
         default: N,
     ) -> N {
         let Some(value) = self.find(key) else { return default };
-        let parsed = value
-            .to_u128()
+        let parsed = whole_number(&value)
             .filter(|n| u64::try_from(*n).is_ok_and(|n| bounds.contains(&n)))
             .and_then(|n| N::try_from(n).ok())
             .ok_or_else(|| format!("must be a whole number from {} to {}", bounds.start(), bounds.end()));
@@ -194,10 +193,15 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn whole_number(value: &Value) -> Option<u128> {
+    let Value::Num(_, number) = value else { return None };
+    number.to_u128().or_else(|| number.to_i128().and_then(|n| u128::try_from(n).ok()))
+}
+
 fn described(metadata: &figment::Metadata) -> String {
     match metadata.source.as_ref().and_then(figment::Source::file_path) {
         Some(path) => path.display().to_string(),
-        None => "the environment".to_owned(),
+        None => metadata.name.clone().into_owned(),
     }
 }
 
@@ -206,9 +210,11 @@ fn shown(value: &Value) -> Option<String> {
         Value::String(_, text) => format!("'{text}'"),
         Value::Char(_, c) => format!("'{c}'"),
         Value::Bool(_, flag) => flag.to_string(),
-        Value::Num(_, number) => {
-            number.to_u128().map(|n| n.to_string()).or_else(|| number.to_f64().map(|n| n.to_string()))?
-        }
+        Value::Num(_, number) => match (number.to_u128(), number.to_i128()) {
+            (Some(n), _) => n.to_string(),
+            (None, Some(n)) => n.to_string(),
+            (None, None) => number.to_f64()?.to_string(),
+        },
         Value::Dict(..) => "a section".to_owned(),
         Value::Array(..) => "a list".to_owned(),
         Value::Empty(..) => "empty".to_owned(),

@@ -4,13 +4,13 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Settings, reader::Reader, settings::StoreChoice};
+use super::{Settings, reader::Reader};
 use crate::{
     edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
     oauth::endpoint::TokenEndpoint,
     policy::lockout::Lockout,
-    store::{EmbeddedSettings, RedisSettings},
+    store::{EmbeddedSettings, RedisSettings, StoreChoice},
     telemetry::{LogFormat, LogSettings},
     upstream::{UpstreamSettings, UpstreamUrl},
 };

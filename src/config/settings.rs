@@ -1,13 +1,13 @@
 //! A configuration that was found to be without fault.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
     edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::TotpParameters,
     oauth::endpoint::TokenEndpoint,
     policy::lockout::Lockout,
-    store::{EmbeddedSettings, RedisSettings},
+    store::{StoreChoice, StoreSettings},
     telemetry::LogSettings,
     upstream::UpstreamSettings,
 };
@@ -47,21 +47,9 @@ pub struct Settings {
     pub admin_address: SocketAddr,
 }
 
-/// Which store.
-#[derive(Debug, Clone)]
-pub enum StoreChoice {
-    /// Redis or Valkey.
-    Redis(RedisSettings),
-    /// One file on this machine.
-    Embedded(EmbeddedSettings),
-}
-
-impl fmt::Display for StoreChoice {
-    /// Without user name and password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Redis(_) => f.write_str("Redis"),
-            Self::Embedded(settings) => write!(f, "embedded, {}", settings.path.display()),
-        }
+impl Settings {
+    /// What both stores go by.
+    pub const fn store_settings(&self) -> StoreSettings {
+        StoreSettings { plain_secrets: self.plain_secrets, default_totp: self.totp, lockout: self.lockout }
     }
 }

@@ -17,7 +17,7 @@ use hyper::body::{Body as _, Incoming};
 use super::{Gateway, GatewayBody, Peer, tunnel};
 use crate::{
     headers::{Forwarded, drop_ambiguous_names, remove_from_request, remove_from_response, set_forwarded},
-    upstream::{ContinueGate, Pool, Progress, UpstreamBody, UpstreamError},
+    upstream::{ContinueGate, Progress, UpstreamBody, UpstreamError},
 };
 
 /// Why a request was not passed through.

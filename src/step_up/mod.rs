@@ -10,7 +10,7 @@ mod withheld;
 
 pub use flow::{Flow, GateError, GatedGrant, Outcome, token_flow};
 pub use ports::{
-    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentRegistry, EnrolmentStore, Fingerprints,
-    NewFactor, StoreError, TokenUpstream, UpstreamAnswer, UpstreamFault,
+    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentRegistry, EnrolmentStore, FactorStatus,
+    Fingerprints, NewFactor, StoreError, SubjectStatus, TokenUpstream, UpstreamAnswer, UpstreamFault,
 };
 pub use withheld::WithheldToken;

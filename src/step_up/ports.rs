@@ -5,9 +5,10 @@ use std::future::Future;
 use bytes::Bytes;
 
 use crate::{
+    factor::totp::{Totp, TotpParameters},
     policy::{
         Challenge, Enrolment,
-        lockout::{Attempt, Settlement},
+        lockout::{Attempt, Ledger, Settlement},
     },
     sealing::{Fingerprint, SealingError},
     types::{FactorId, SubjectId, UnixTime},
@@ -158,7 +159,7 @@ pub struct NewFactor {
     /// When.
     pub enrolled_at: UnixTime,
     /// Secret and parameters.
-    pub totp: crate::factor::totp::Totp,
+    pub totp: Totp,
 }
 
 /// Where enrolments are administered.
@@ -173,6 +174,34 @@ pub trait EnrolmentRegistry {
     fn disable(&self, subject: &SubjectId) -> impl Future<Output = Result<usize, StoreError>>;
     /// Forgets failures and locks. Returns whether there was anything to forget.
     fn unlock(&self, subject: &SubjectId) -> impl Future<Output = Result<bool, StoreError>>;
+    /// What is known of a subject.
+    fn status(&self, subject: &SubjectId) -> impl Future<Output = Result<SubjectStatus, StoreError>>;
     /// Whether the store answers.
     fn ping(&self) -> impl Future<Output = Result<(), StoreError>>;
+}
+
+/// What is known of a subject, for whoever administers it. It holds no secret.
+#[derive(Debug, Clone)]
+pub struct SubjectStatus {
+    /// Its factors, broken ones included.
+    pub factors: Vec<FactorStatus>,
+    /// Its attempts.
+    pub ledger: Ledger,
+}
+
+/// What is known of a factor.
+#[derive(Debug, Clone)]
+pub struct FactorStatus {
+    /// Its id, as it is stored.
+    pub id: String,
+    /// What the person calls it.
+    pub label: Option<String>,
+    /// Its parameters, if its record can be read.
+    pub parameters: Option<TotpParameters>,
+    /// When it was enrolled, if that is known.
+    pub enrolled_at: Option<UnixTime>,
+    /// The key that it is sealed with; none if it is plain.
+    pub key_id: Option<String>,
+    /// Why it cannot be used, if it cannot.
+    pub problem: Option<String>,
 }

@@ -1,74 +1,207 @@
-//! stub
-use crate::{
-    policy::{Enrolment, lockout::*},
-    sealing::Fingerprint,
-    step_up::*,
-    types::*,
+//! Layer 4: enrolments and attempts, in Redis or in one file.
+//!
+//! Invariants: both adapters keep the same records and settle by the same rule, and one contract suite holds
+//! them to it; what cannot be read or opened is an error; every wait and every queue has a bound.
+
+mod embedded;
+pub mod key_file;
+mod record;
+mod redis;
+mod sealed;
+
+use std::path::PathBuf;
+
+use self::{
+    embedded::{Database, EmbeddedStore},
+    key_file::{KeyFileError, KeySource},
+    redis::RedisStore,
 };
-use std::{path::PathBuf, time::Duration};
-pub struct Store;
-#[derive(Clone)]
-pub struct Opener;
+pub use self::{
+    embedded::{EmbeddedOpenError, EmbeddedSettings},
+    redis::{RedisSettings, RedisUrlFault},
+};
+use crate::{
+    factor::totp::TotpParameters,
+    policy::{
+        Enrolment,
+        lockout::{Attempt, Lockout, Settlement},
+    },
+    sealing::Fingerprint,
+    step_up::{
+        AttemptLedger, EnrolmentRegistry, EnrolmentStore, Fingerprints, NewFactor, StoreError, SubjectStatus,
+    },
+    types::{FactorId, SubjectId, UnixTime},
+};
+
+/// Which store.
+#[derive(Debug, Clone)]
+pub enum StoreChoice {
+    /// Redis or Valkey.
+    Redis(RedisSettings),
+    /// One file on this machine.
+    Embedded(EmbeddedSettings),
+}
+
+impl std::fmt::Display for StoreChoice {
+    /// Without user name and password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Redis(_) => f.write_str("Redis"),
+            Self::Embedded(settings) => write!(f, "embedded, {}", settings.path.display()),
+        }
+    }
+}
+
+/// What both stores go by.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreSettings {
+    /// Whether a `totp_secret` that a site's own code wrote in clear is honoured.
+    pub plain_secrets: bool,
+    /// The parameters of such a secret.
+    pub default_totp: TotpParameters,
+    /// When failures lock.
+    pub lockout: Lockout,
+}
+
+/// Why a store cannot be used at all.
 #[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct StoreOpenError;
-pub struct StoreSettings;
+pub enum StoreOpenError {
+    /// The sealing keys.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// The embedded store's file.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedOpenError),
+}
+
+/// Makes each runtime thread its [`Store`].
+#[derive(Clone)]
+pub struct Opener {
+    source: Source,
+    key_file: PathBuf,
+    settings: StoreSettings,
+}
+
+#[derive(Clone)]
+enum Source {
+    Redis(RedisSettings),
+    Embedded(Database),
+}
+
 impl Opener {
-    pub fn new(_: &StoreSettings) -> Result<Self, StoreOpenError> {
-        todo!()
+    /// Checks the keys and opens the embedded store's file. With that store, keys are made at first use; with
+    /// Redis they must exist, for a gateway that made up its own would open nobody's records. Redis itself is
+    /// not waited for.
+    pub fn new(
+        choice: &StoreChoice,
+        key_file: PathBuf,
+        settings: StoreSettings,
+        now: UnixTime,
+    ) -> Result<Self, StoreOpenError> {
+        let source = match choice {
+            StoreChoice::Redis(redis) => {
+                key_file::load(&key_file)?;
+                Source::Redis(redis.clone())
+            }
+            StoreChoice::Embedded(embedded) => {
+                let database = Database::open(embedded)?;
+                // Only a store that holds nothing may be given new keys: others are sealed with lost ones.
+                if database.is_new() {
+                    key_file::create_if_absent(&key_file, now)?;
+                }
+                key_file::load(&key_file)?;
+                Source::Embedded(database)
+            }
+        };
+        Ok(Self { source, key_file, settings })
     }
+
+    /// The store of one runtime thread.
     pub fn open(&self) -> Result<Store, StoreOpenError> {
-        todo!()
+        let keys = KeySource::open(&self.key_file)?;
+        let backend = match &self.source {
+            Source::Redis(redis) => Backend::Redis(RedisStore::new(redis, self.settings)),
+            Source::Embedded(database) => {
+                Backend::Embedded(EmbeddedStore::new(database.clone(), self.settings))
+            }
+        };
+        Ok(Store { backend, keys })
     }
 }
-#[derive(Debug, Clone)]
-pub struct EmbeddedSettings {
-    pub path: PathBuf,
-    pub timeout: Duration,
+
+/// Enrolments and attempts, as one runtime thread sees them.
+pub struct Store {
+    backend: Backend,
+    keys: KeySource,
 }
-#[derive(Debug, Clone)]
-pub struct RedisSettings;
-impl RedisSettings {
-    pub fn parse(_: &str, _: Duration) -> Result<Self, StoreOpenError> {
-        todo!()
-    }
+
+enum Backend {
+    Redis(RedisStore),
+    Embedded(EmbeddedStore),
 }
-pub mod key_file {
-    pub fn generate(_: &std::path::Path, _: crate::types::UnixTime) -> Result<String, super::StoreOpenError> {
-        todo!()
-    }
-}
+
 impl EnrolmentStore for Store {
-    async fn load(&self, _: &SubjectId) -> Result<Enrolment, StoreError> {
-        todo!()
+    async fn load(&self, subject: &SubjectId) -> Result<Enrolment, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.load(&self.keys, subject).await,
+            Backend::Embedded(store) => store.load(&self.keys, subject).await,
+        }
     }
 }
+
 impl AttemptLedger for Store {
-    async fn settle(&self, _: &SubjectId, _: &Attempt, _: UnixTime) -> Result<Settlement, StoreError> {
-        todo!()
+    async fn settle(
+        &self,
+        subject: &SubjectId,
+        attempt: &Attempt,
+        now: UnixTime,
+    ) -> Result<Settlement, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.settle(subject, attempt).await,
+            Backend::Embedded(store) => store.settle(subject, attempt, now).await,
+        }
     }
 }
+
 impl Fingerprints for Store {
-    fn fingerprint(&self, _: &SubjectId, _: &[u8]) -> Fingerprint {
-        todo!()
+    fn fingerprint(&self, subject: &SubjectId, passcode: &[u8]) -> Fingerprint {
+        self.keys.with(|ring| ring.fingerprint(subject.as_str(), passcode))
     }
 }
+
 impl EnrolmentRegistry for Store {
-    async fn enrol(&self, _: &SubjectId, _: NewFactor) -> Result<(FactorId, usize), StoreError> {
-        todo!()
+    async fn enrol(&self, subject: &SubjectId, factor: NewFactor) -> Result<(FactorId, usize), StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.enrol(&self.keys, subject, &factor).await,
+            Backend::Embedded(store) => store.enrol(&self.keys, subject, &factor).await,
+        }
     }
-    async fn disable(&self, _: &SubjectId) -> Result<usize, StoreError> {
-        todo!()
+
+    async fn disable(&self, subject: &SubjectId) -> Result<usize, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.disable(subject).await,
+            Backend::Embedded(store) => store.disable(subject).await,
+        }
     }
-    async fn unlock(&self, _: &SubjectId) -> Result<bool, StoreError> {
-        todo!()
+
+    async fn unlock(&self, subject: &SubjectId) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.unlock(subject).await,
+            Backend::Embedded(store) => store.unlock(subject).await,
+        }
     }
+
+    async fn status(&self, subject: &SubjectId) -> Result<SubjectStatus, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.status(&self.keys, subject).await,
+            Backend::Embedded(store) => store.status(&self.keys, subject).await,
+        }
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
-        todo!()
-    }
-}
-impl crate::config::Settings {
-    pub fn store_settings(&self) -> StoreSettings {
-        StoreSettings
+        match &self.backend {
+            Backend::Redis(store) => store.ping().await,
+            Backend::Embedded(store) => store.ping().await,
+        }
     }
 }

@@ -1,0 +1,205 @@
+//! The file, and the two threads that own connections to it.
+
+use std::{
+    fs, io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::mpsc;
+
+use super::worker::{self, Job, WAITING_MAX};
+use crate::step_up::StoreError;
+
+/// `TFAG`: tells our files from others'.
+const APPLICATION_ID: i32 = 0x5446_4147;
+/// The layout that this version reads and writes.
+const SCHEMA_VERSION: i32 = 1;
+const SCHEMA: &str = "
+    CREATE TABLE factors (
+        subject TEXT NOT NULL,
+        factor_id TEXT NOT NULL,
+        record BLOB NOT NULL,
+        PRIMARY KEY (subject, factor_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE ledger (
+        subject TEXT PRIMARY KEY,
+        state TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Where the file is, and how long it may take.
+#[derive(Debug, Clone)]
+pub struct EmbeddedSettings {
+    /// The file. It is made at first use; its directory is not.
+    pub path: PathBuf,
+    /// The time for every answer, waiting for other processes included.
+    pub timeout: Duration,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedOpenError {
+    /// It cannot be made.
+    #[error("the store {path} cannot be opened; does its directory exist, and may this user write to it?", path = path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// SQLite does not take it.
+    #[error("the store {path} cannot be used", path = path.display())]
+    Sqlite {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// It is a database of something else.
+    #[error("the file {path} is a database, but not one of tfa-gateway", path = path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A newer gateway wrote it.
+    #[error("the store {path} has layout {found}, and this version knows {SCHEMA_VERSION}: a newer one wrote it", path = path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its layout.
+        found: i32,
+    },
+}
+
+/// The open file. Clones share its threads; the last one waits for them.
+#[derive(Clone)]
+pub(in super::super) struct Database(Arc<Threads>);
+
+struct Threads {
+    reads: Option<mpsc::Sender<Box<dyn Job>>>,
+    writes: Option<mpsc::Sender<Box<dyn Job>>>,
+    threads: Vec<JoinHandle<()>>,
+    timeout: Duration,
+    is_new: bool,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.reads.take();
+        self.writes.take();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the embedded store panicked");
+            }
+        }
+    }
+}
+
+impl Database {
+    /// Opens the file, makes it if there is none, and checks that it is ours.
+    pub(in super::super) fn open(settings: &EmbeddedSettings) -> Result<Self, EmbeddedOpenError> {
+        let path = &settings.path;
+        let io = |source| EmbeddedOpenError::Io { path: path.clone(), source };
+        let sqlite = |source| EmbeddedOpenError::Sqlite { path: path.clone(), source };
+        // Made here and not by SQLite, for its mode; SQLite gives the files beside it the same one.
+        fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
+        let writer = connect(settings).map_err(sqlite)?;
+        prepare(path, &writer)?;
+        let is_new = writer
+            .query_row("SELECT NOT EXISTS (SELECT 1 FROM factors)", [], |row| row.get(0))
+            .map_err(sqlite)?;
+        let reader = connect(settings).map_err(sqlite)?;
+        let (reads, read_jobs) = mpsc::channel(WAITING_MAX);
+        let (writes, write_jobs) = mpsc::channel(WAITING_MAX);
+        let threads = vec![
+            thread::Builder::new()
+                .name("store-reader".into())
+                .spawn(move || worker::read(&reader, read_jobs))
+                .map_err(io)?,
+            thread::Builder::new()
+                .name("store-writer".into())
+                .spawn(move || worker::write(&writer, write_jobs))
+                .map_err(io)?,
+        ];
+        let (reads, writes) = (Some(reads), Some(writes));
+        Ok(Self(Arc::new(Threads { reads, writes, threads, timeout: settings.timeout, is_new })))
+    }
+
+    /// Whether nobody was enrolled when it was opened.
+    pub(in super::super) fn is_new(&self) -> bool {
+        self.0.is_new
+    }
+
+    /// Reads, beside whoever writes.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(self.0.reads.as_ref(), work).await
+    }
+
+    /// Reads and writes, alone among all processes that have the file open.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(self.0.writes.as_ref(), work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        thread: Option<&mpsc::Sender<Box<dyn Job>>>,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = worker::job(work);
+        thread.ok_or(StoreError::Overloaded)?.try_send(job).map_err(|_| StoreError::Overloaded)?;
+        match tokio::time::timeout(self.0.timeout, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(gone)) => Err(StoreError::Unreachable(gone.into())),
+            Err(_) => {
+                let after_ms = u64::try_from(self.0.timeout.as_millis()).unwrap_or(u64::MAX);
+                Err(StoreError::TimedOut { after_ms })
+            }
+        }
+    }
+}
+
+fn connect(settings: &EmbeddedSettings) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&settings.path, flags)?;
+    connection.busy_timeout(settings.timeout)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// Makes the tables in an empty file, and refuses what is not ours.
+fn prepare(path: &Path, connection: &Connection) -> Result<(), EmbeddedOpenError> {
+    let sqlite = |source| EmbeddedOpenError::Sqlite { path: path.to_owned(), source };
+    // Two processes may find it empty at once: one of them makes the tables.
+    let transaction =
+        rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)
+            .map_err(sqlite)?;
+    let number =
+        |pragma| transaction.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(sqlite);
+    let (application_id, version) = (number("application_id")?, number("user_version")?);
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
+    if tables == 0 && application_id == 0 {
+        transaction.execute_batch(SCHEMA).map_err(sqlite)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite)?;
+    } else if application_id != APPLICATION_ID {
+        return Err(EmbeddedOpenError::Foreign { path: path.to_owned() });
+    } else if version != SCHEMA_VERSION {
+        return Err(EmbeddedOpenError::Newer { path: path.to_owned(), found: version });
+    }
+    transaction.commit().map_err(sqlite)
+}

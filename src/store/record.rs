@@ -1,0 +1,227 @@
+//! One factor's record, as both stores keep it: JSON, with the secret sealed.
+//!
+//! Invariants: the secret is bound to the subject, the factor id and every other field of the record, so that
+//! whoever can write to the store can neither move it nor lower its parameters; a record that does not read
+//! or does not open is an error that names the factor, and is never passed over.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    factor::{
+        Factor,
+        totp::{Algorithm, Totp, TotpParameters, decode_base32},
+    },
+    sealing::{KeyId, KeyRing, NONCE_BYTES, Sealed},
+    step_up::{NewFactor, StoreError},
+    types::{FactorId, SubjectId, UnixTime},
+};
+
+/// The id that a plain `totp_secret` has as a factor.
+pub(super) const PLAIN_FACTOR: &str = "plain";
+
+const VERSION: u8 = 1;
+
+/// The fields, in the order of `docs/redis.md`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    v: u8,
+    r#type: String,
+    alg: String,
+    digits: u8,
+    period: u32,
+    skew: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    enrolled_at: u64,
+    kid: String,
+    nonce: String,
+    sealed: String,
+}
+
+/// What a record says of itself without being opened.
+#[derive(Debug, Clone)]
+pub(super) struct Described {
+    pub(super) parameters: TotpParameters,
+    pub(super) label: Option<String>,
+    pub(super) enrolled_at: UnixTime,
+    pub(super) key_id: KeyId,
+}
+
+/// Seals a new factor.
+pub(super) fn seal(
+    ring: &KeyRing,
+    subject: &SubjectId,
+    id: &FactorId,
+    new: &NewFactor,
+) -> Result<String, StoreError> {
+    let mut nonce = [0; NONCE_BYTES];
+    getrandom::fill(&mut nonce).map_err(|error| StoreError::Failed(error.into()))?;
+    let parameters = *new.totp.parameters();
+    let bound = associated_data(subject, id, &parameters, new.label.as_deref(), new.enrolled_at);
+    let sealed = ring
+        .seal(&bound, nonce, new.totp.expose_secret())
+        .ok_or(StoreError::Refused("the secret is too long to be sealed"))?;
+    let record = Record {
+        v: VERSION,
+        r#type: "totp".into(),
+        alg: parameters.algorithm().as_str().into(),
+        digits: parameters.digits(),
+        period: parameters.period_secs(),
+        skew: parameters.skew_steps(),
+        label: new.label.clone(),
+        enrolled_at: new.enrolled_at.as_secs(),
+        kid: sealed.key_id.as_str().into(),
+        nonce: data_encoding::BASE64.encode(&sealed.nonce),
+        sealed: data_encoding::BASE64.encode(&sealed.ciphertext),
+    };
+    serde_json::to_string(&record).map_err(|error| StoreError::Failed(error.into()))
+}
+
+/// Opens a record.
+pub(super) fn open(
+    ring: &KeyRing,
+    subject: &SubjectId,
+    id: &FactorId,
+    record: &[u8],
+) -> Result<Factor, StoreError> {
+    let (described, sealed) = read(id, record)?;
+    let Described { parameters, label, enrolled_at, key_id: _ } = described;
+    let bound = associated_data(subject, id, &parameters, label.as_deref(), enrolled_at);
+    let secret =
+        ring.open(&bound, &sealed).map_err(|source| StoreError::Sealed { factor: id.clone(), source })?;
+    let totp = Totp::new(parameters, &secret)
+        .map_err(|_| malformed(id.as_str(), "its secret must have 16 to 128 bytes"))?;
+    Ok(Factor { id: id.clone(), label, enrolled_at: Some(enrolled_at), totp })
+}
+
+/// Reads a record without opening it.
+pub(super) fn describe(id: &FactorId, record: &[u8]) -> Result<Described, StoreError> {
+    read(id, record).map(|(described, _)| described)
+}
+
+/// Takes a plain secret that a site's own code wrote.
+pub(super) fn plain(text: &[u8], parameters: TotpParameters) -> Result<Factor, StoreError> {
+    let rule = "totp_secret must be base32 of 16 to 128 bytes";
+    let fault = || malformed("totp_secret", rule);
+    let text = std::str::from_utf8(text).map_err(|_| fault())?;
+    let secret = decode_base32(text).ok_or_else(fault)?;
+    let totp = Totp::new(parameters, &secret).map_err(|_| fault())?;
+    let id = FactorId::parse(PLAIN_FACTOR).map_err(|_| fault())?;
+    Ok(Factor { id, label: None, enrolled_at: None, totp })
+}
+
+/// An error that names the record and the rule, and nothing of what is in it.
+pub(super) fn malformed(factor: &str, rule: &'static str) -> StoreError {
+    StoreError::Malformed { factor: factor.to_owned(), rule }
+}
+
+fn read(id: &FactorId, record: &[u8]) -> Result<(Described, Sealed), StoreError> {
+    let fault = |rule| malformed(id.as_str(), rule);
+    let record: Record =
+        serde_json::from_slice(record).map_err(|_| fault("it must be the JSON of docs/redis.md"))?;
+    if record.v != VERSION || record.r#type != "totp" {
+        return Err(fault("v must be 1 and type must be 'totp': a newer gateway may have written it"));
+    }
+    let algorithm =
+        Algorithm::parse(&record.alg).ok_or_else(|| fault("alg must be SHA1, SHA256 or SHA512"))?;
+    let parameters = TotpParameters::new(algorithm, record.digits, record.period, record.skew)
+        .map_err(|_| fault("digits must be 6 to 8, period 15 to 300, skew 0 to 5"))?;
+    let key_id = KeyId::parse(&record.kid).ok_or_else(|| fault("kid must be a key id"))?;
+    let decode = |text: &str| data_encoding::BASE64.decode(text.as_bytes()).ok();
+    let nonce = decode(&record.nonce)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| fault("nonce must be base64 of 24 bytes"))?;
+    let ciphertext = decode(&record.sealed).ok_or_else(|| fault("sealed must be base64"))?;
+    let enrolled_at = UnixTime::from_secs(record.enrolled_at);
+    let described = Described { parameters, label: record.label, enrolled_at, key_id: key_id.clone() };
+    Ok((described, Sealed { key_id, nonce, ciphertext }))
+}
+
+/// All public fields, each with its length before it, so that no two records bind to the same bytes.
+fn associated_data(
+    subject: &SubjectId,
+    id: &FactorId,
+    parameters: &TotpParameters,
+    label: Option<&str>,
+    enrolled_at: UnixTime,
+) -> Vec<u8> {
+    let mut bound = Vec::with_capacity(128);
+    let mut part = |bytes: &[u8]| {
+        bound.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        bound.extend_from_slice(bytes);
+    };
+    part(b"tfa-gateway totp v1");
+    part(subject.as_str().as_bytes());
+    part(id.as_str().as_bytes());
+    part(parameters.algorithm().as_str().as_bytes());
+    part(&[parameters.digits(), parameters.skew_steps()]);
+    part(&parameters.period_secs().to_be_bytes());
+    part(&enrolled_at.as_secs().to_be_bytes());
+    match label {
+        None => part(&[]),
+        Some(label) => {
+            part(&[1]);
+            part(label.as_bytes());
+        }
+    }
+    bound
+}
+
+/// A name for a factor that was given none: 64 random bits.
+pub(super) fn random_factor_id() -> Result<FactorId, StoreError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Failed(error.into()))?;
+    FactorId::parse(&data_encoding::HEXLOWER.encode(&bytes)).map_err(|error| StoreError::Failed(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{identity::fold_username, sealing::KEY_BYTES, types::Secret};
+
+    fn ring() -> KeyRing {
+        KeyRing::new((KeyId::parse("k1").unwrap(), Secret::new([3; KEY_BYTES])), vec![])
+    }
+
+    fn record(label: Option<&str>) -> (SubjectId, FactorId, String) {
+        let (subject, id) = (fold_username("alice").unwrap(), FactorId::parse("f1").unwrap());
+        let totp = Totp::new(TotpParameters::default(), &Secret::new(vec![9; 20])).unwrap();
+        let enrolled_at = UnixTime::from_secs(1_700_000_000);
+        let new = NewFactor { id: None, label: label.map(Into::into), enrolled_at, totp };
+        let record = seal(&ring(), &subject, &id, &new).unwrap();
+        (subject, id, record)
+    }
+
+    #[test]
+    fn a_record_opens_as_it_was_sealed() {
+        let (subject, id, record) = record(Some("phone"));
+        let factor = open(&ring(), &subject, &id, record.as_bytes()).unwrap();
+        assert_eq!(factor.totp.expose_secret(), [9; 20]);
+        assert_eq!((factor.label.as_deref(), factor.id), (Some("phone"), id));
+        assert!(!record.contains("CQkJ"), "{record}");
+    }
+
+    #[test]
+    fn a_record_opens_nowhere_else_and_with_no_other_parameters() {
+        let (subject, id, record) = record(None);
+        let bob = fold_username("bob").unwrap();
+        assert!(open(&ring(), &bob, &id, record.as_bytes()).is_err());
+        assert!(open(&ring(), &subject, &FactorId::parse("f2").unwrap(), record.as_bytes()).is_err());
+        for (from, to) in [
+            ("\"digits\":6", "\"digits\":7"),
+            ("\"period\":30", "\"period\":300"),
+            ("\"skew\":1", "\"skew\":5"),
+            ("SHA1", "SHA256"),
+            ("1700000000", "1700000001"),
+            ("\"v\":1,", "\"v\":1,\"label\":\"\","),
+            ("\"v\":1,", "\"v\":2,"),
+            ("\"v\":1,", "\"v\":1,\"extra\":1,"),
+            ("\"kid\":\"k1\"", "\"kid\":\"k2\""),
+        ] {
+            let altered = record.replace(from, to);
+            assert_ne!(altered, record, "{from}");
+            assert!(open(&ring(), &subject, &id, altered.as_bytes()).is_err(), "{from} -> {to}");
+        }
+    }
+}

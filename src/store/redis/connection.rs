@@ -1,0 +1,164 @@
+//! One multiplexed connection a runtime thread, made when it is needed, made anew when it broke.
+//!
+//! Invariants: of the requests that find no connection, one connects and the others wait for it; when it fails
+//! they fail with it, and so does whoever comes within a moment: a dead Redis costs one timeout, not one each.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, Instant},
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, InfoDict, RedisError, RedisResult, ServerErrorKind,
+    aio::MultiplexedConnection,
+};
+use tokio::{sync::Mutex, task::spawn_local, time::timeout};
+
+use crate::step_up::StoreError;
+
+/// For so long after a failed connect nobody tries again.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+/// Commands that may wait to be written; more are an error.
+const PIPELINE_MAX: usize = 1024;
+
+pub(super) struct Connection {
+    client: Client,
+    timeout: Duration,
+    current: RefCell<Option<MultiplexedConnection>>,
+    /// Held by whoever connects.
+    connecting: Mutex<()>,
+    failed_at: Cell<Option<Instant>>,
+    /// Counts connections, so that the loss of an old one does not end its successor.
+    generation: Cell<u64>,
+}
+
+impl Connection {
+    pub(super) fn new(client: Client, timeout: Duration) -> Self {
+        Self {
+            client,
+            timeout,
+            current: RefCell::default(),
+            connecting: Mutex::default(),
+            failed_at: Cell::default(),
+            generation: Cell::default(),
+        }
+    }
+
+    /// Runs something that may run twice: on a connection that turns out to be broken, once more on a new one.
+    pub(super) async fn read<T>(
+        &self,
+        work: impl AsyncFn(MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, StoreError> {
+        match self.once(&work).await {
+            Err(Failure { error, is_broken: true, was_fresh: false }) => {
+                tracing::debug!(%error, "the connection to Redis broke; reading again on a new one");
+                self.once(&work).await.map_err(|failure| failure.error)
+            }
+            other => other.map_err(|failure| failure.error),
+        }
+    }
+
+    /// Runs something that must not run twice.
+    pub(super) async fn write<T>(
+        &self,
+        work: impl AsyncFn(MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, StoreError> {
+        self.once(&work).await.map_err(|failure| failure.error)
+    }
+
+    async fn once<T>(
+        &self,
+        work: &impl AsyncFn(MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, Failure> {
+        let (connection, was_fresh) = self.get().await?;
+        let generation = self.generation.get();
+        let after_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        let done = timeout(self.timeout, work(connection)).await;
+        let (error, is_broken) = match done {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) if error.is_timeout() => (StoreError::TimedOut { after_ms }, false),
+            Ok(Err(error)) if is_of_the_connection(&error) => (StoreError::Unreachable(error.into()), true),
+            Ok(Err(error)) => return Err(Failure::refusal(error)),
+            Err(_) => (StoreError::TimedOut { after_ms }, false),
+        };
+        // After a timeout, too: what the answer belongs to is not known any more on a stalled connection.
+        if generation == self.generation.get() {
+            self.current.take();
+        }
+        Err(Failure { error, is_broken, was_fresh })
+    }
+
+    async fn get(&self) -> Result<(MultiplexedConnection, bool), Failure> {
+        if let Some(connection) = self.current.borrow().as_ref() {
+            return Ok((connection.clone(), false));
+        }
+        let _connecting = self.connecting.lock().await;
+        if let Some(connection) = self.current.borrow().as_ref() {
+            return Ok((connection.clone(), true));
+        }
+        if self.failed_at.get().is_some_and(|at| at.elapsed() < PAUSE_AFTER_FAILURE) {
+            return Err(Failure::unreachable("it could not be reached a moment ago".into()));
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(self.timeout))
+            .set_pipeline_buffer_size(PIPELINE_MAX);
+        let connected =
+            timeout(self.timeout, self.client.get_multiplexed_async_connection_with_config(&config)).await;
+        let error = match connected {
+            Ok(Ok(connection)) => {
+                self.failed_at.set(None);
+                self.generation.set(self.generation.get() + 1);
+                self.current.replace(Some(connection.clone()));
+                spawn_local(warn_of_eviction(connection.clone()));
+                return Ok((connection, true));
+            }
+            Ok(Err(error)) => error.into(),
+            Err(elapsed) => elapsed.into(),
+        };
+        self.failed_at.set(Some(Instant::now()));
+        Err(Failure::unreachable(error))
+    }
+}
+
+struct Failure {
+    error: StoreError,
+    is_broken: bool,
+    was_fresh: bool,
+}
+
+impl Failure {
+    fn unreachable(source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        Self { error: StoreError::Unreachable(source), is_broken: false, was_fresh: true }
+    }
+
+    fn refusal(error: RedisError) -> Self {
+        Self { error: StoreError::Failed(error.into()), is_broken: false, was_fresh: true }
+    }
+}
+
+/// Whether a new connection may help: this one broke, or leads to a server that was made a replica.
+fn is_of_the_connection(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_unrecoverable_error()
+        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}
+
+/// A Redis that evicts keys turns enrolled users into users who never enrolled.
+async fn warn_of_eviction(mut connection: MultiplexedConnection) {
+    let info: RedisResult<InfoDict> = redis::cmd("INFO").arg("memory").query_async(&mut connection).await;
+    let Ok(info) = info else {
+        tracing::debug!("Redis does not let us ask for its memory policy (INFO)");
+        return;
+    };
+    let text = |key| info.get::<String>(key).unwrap_or_default();
+    let policy = text("maxmemory_policy");
+    if text("maxmemory") != "0" && policy != "noeviction" {
+        tracing::error!(
+            policy,
+            "Redis may evict keys when its memory is full, and who is evicted looks like someone who never enrolled: \
+             set maxmemory-policy noeviction"
+        );
+    }
+}
