@@ -134,7 +134,7 @@ fn a_key_file_that_others_can_read_is_refused() {
         for mode in [0o644, 0o640, 0o604] {
             fs::set_permissions(stage.config.key_file(), fs::Permissions::from_mode(mode)).expect("chmod");
             let said = stage.config.run(&["serve"]).refused();
-            assert!(said.contains("key_file") && said.contains("600"), "{said}");
+            assert!(said.contains("sealing.keys") && said.contains("0600"), "{said}");
         }
     }
 }
