@@ -67,6 +67,16 @@ on_both_stores! {
         assert_token(&stage.send(&TokenRequest::alice().code(&alice.code())));
     }
 
+    fn failures_outlive_the_gateway(store: StoreKind) {
+        let (mut stage, alice) = Stage::with_alice(store);
+        fail(&stage, &alice, 3);
+        stage.crash_and_serve();
+        for code in alice.wrong_codes(5).split_off(3) {
+            assert_challenge(&stage.send(&TokenRequest::alice().code(&code)), Challenge::WrongCode);
+        }
+        assert_locked(&stage, &alice, 15);
+    }
+
     fn unlocking_ends_a_lock_at_once(store: StoreKind) {
         let (stage, alice) = Stage::with_alice(store);
         fail(&stage, &alice, 5);

@@ -28,6 +28,22 @@ on_both_stores! {
         assert_challenge(&stage.send(&TokenRequest::alice().code(&earlier)), Challenge::UsedCode);
     }
 
+    fn a_used_code_stays_used_when_the_gateway_is_killed(store: StoreKind) {
+        let (mut stage, alice) = Stage::with_alice(store);
+        let request = TokenRequest::alice().code(&alice.code());
+        assert_token(&stage.send(&request));
+        stage.crash_and_serve();
+        assert_challenge(&stage.send(&request), Challenge::UsedCode);
+        assert_token(&stage.send(&TokenRequest::alice().code(&alice.next_code())));
+    }
+
+    fn a_code_that_came_with_a_wrong_password_is_not_spent(store: StoreKind) {
+        let (stage, alice) = Stage::with_alice(store);
+        let code = alice.code();
+        assert_eq!(stage.send(&TokenRequest::password("alice", "not-it").code(&code)).status, 401);
+        assert_token(&stage.send(&TokenRequest::alice().code(&code)));
+    }
+
     fn each_of_several_factors_opens(store: StoreKind) {
         let (stage, phone) = Stage::with_alice(store);
         let tablet = stage.enrol("alice");

@@ -193,6 +193,12 @@ impl Gateway {
         self.admin
     }
 
+    /// Ends it as a power cut does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
     /// Ends it as an init system does, and returns all that it ever printed.
     pub(crate) fn stop(mut self) -> String {
         end(&mut self.child);

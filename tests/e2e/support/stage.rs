@@ -96,6 +96,12 @@ impl Stage {
         self.gateway.take().expect("it serves").stop()
     }
 
+    /// Kills the gateway without warning and starts another one.
+    pub(crate) fn crash_and_serve(&mut self) {
+        self.gateway.take().expect("it serves").kill();
+        self.serve();
+    }
+
     /// The Redis of a stage on Redis.
     pub(crate) fn redis(&mut self) -> &mut RedisServer {
         self.redis.as_mut().expect("a stage on Redis")
