@@ -1,0 +1,151 @@
+//! The command line, also beside a serving gateway.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use crate::support::{
+    Challenge, Stage, StoreKind, TokenRequest, assert_challenge, assert_token, on_both_stores,
+};
+
+on_both_stores! {
+    fn enrolling_beside_a_serving_gateway_takes_effect_at_once(store: StoreKind) {
+        let stage = Stage::serving(store);
+        assert_token(&stage.send(&TokenRequest::alice()));
+        let alice = stage.enrol("alice");
+        assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+        assert_token(&stage.send(&TokenRequest::alice().code(&alice.code())));
+    }
+
+    fn disabling_beside_a_serving_gateway_takes_effect_at_once(store: StoreKind) {
+        let (stage, _) = Stage::with_alice(store);
+        assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+        stage.config.run(&["disable", "alice"]).ok();
+        assert_token(&stage.send(&TokenRequest::alice()));
+    }
+
+    fn status_shows_factors_and_failures_and_no_secret(store: StoreKind) {
+        let (stage, alice) = Stage::with_alice(store);
+        for code in alice.wrong_codes(2) {
+            stage.send(&TokenRequest::alice().code(&code));
+        }
+        let status = stage.config.run(&["status", "alice", "--json"]).json();
+        assert_eq!(status["subject"], "alice");
+        assert_eq!(status["enrolled"], true);
+        assert_eq!(status["factors"].as_array().expect("factors").len(), 1, "{status:#}");
+        assert!(status["factors"][0].to_string().contains(&alice.factor_id), "{status:#}");
+        assert!(status.to_string().contains("fail"), "{status:#}");
+        assert!(!status.to_string().contains(&alice.secret), "{status:#}");
+        let in_words = stage.config.run(&["status", "alice"]).ok();
+        assert!(in_words.contains(&alice.factor_id), "{in_words}");
+        assert!(!in_words.contains(&alice.secret), "{in_words}");
+
+        let status = stage.config.run(&["status", "bob", "--json"]).json();
+        assert_eq!(status["enrolled"], false);
+    }
+
+    fn enrolling_prints_a_qr_code_the_uri_and_the_secret(store: StoreKind) {
+        let stage = Stage::prepared(store);
+        let printed = stage.config.run(&["enrol", "alice"]).ok();
+        assert!(printed.contains("otpauth://totp/"), "{printed}");
+        assert!(printed.contains('█') || printed.contains('▀'), "{printed}");
+    }
+
+    fn a_secret_that_is_too_short_or_no_base32_is_refused_and_not_echoed(store: StoreKind) {
+        let stage = Stage::prepared(store);
+        for secret in ["JBSWY3DPEHPK3PXP", "not!base32!not!base32!not!base32"] {
+            let said = stage.config.run(&["enrol", "alice", "--secret", secret]).refused();
+            assert!(!said.contains(secret), "{said}");
+        }
+        assert_eq!(stage.config.run(&["status", "alice", "--json"]).json()["enrolled"], false);
+    }
+}
+
+#[test]
+fn check_config_reports_every_fault_with_key_rule_and_value() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let faults = [
+        ("factor.totp.digits", "17"),
+        ("factor.totp.period_secs", "1"),
+        ("factor.totp.algorithm", "\"MD5\""),
+        ("upstream.url", "\"ftp://legacy.test\""),
+        ("listen.address", "\"nowhere\""),
+        ("log.level", "\"loud\""),
+        ("store.url", "\"mysql://legacy.test\""),
+        ("listen.no_such_key", "true"),
+        ("no_such_section.key", "1"),
+    ];
+    for (key, value) in faults {
+        stage.config.set(key, value);
+    }
+    for command in [["check-config"].as_slice(), &["serve"]] {
+        let said = stage.config.run(command).refused();
+        for (key, value) in faults {
+            let last = key.rsplit('.').next().expect("a name");
+            let named = if key.starts_with("no_such_section") { "no_such_section" } else { last };
+            assert!(said.contains(named), "{key} is not named:\n{said}");
+            // The value of a URL is not shown: a password may be in it.
+            if !key.contains("no_such") && !key.ends_with("url") {
+                let value = value.trim_matches('"');
+                assert!(said.contains(value), "the value of {key} is not shown:\n{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn check_config_does_not_echo_the_password_of_a_store() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    stage.config.set_text("store.url", "redis://gateway:pr1vate@127.0.0.1:notaport");
+    let said = stage.config.run(&["check-config"]).refused();
+    assert!(said.contains("store.url"), "{said}");
+    assert!(!said.contains("pr1vate"), "{said}");
+}
+
+#[test]
+fn check_config_is_content_with_a_good_file() {
+    let stage = Stage::prepared(StoreKind::Redis);
+    stage.config.run(&["check-config"]).ok();
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let (mut stage, _) = Stage::with_alice(StoreKind::Embedded);
+    stage.config.set_text("upstream.url", "http://127.0.0.1:1");
+    stage.config.set_env("TFA_GATEWAY_UPSTREAM__URL", &stage.upstream.url());
+    stage.serve();
+    assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+    stage.config.set_env("TFA_GATEWAY_FACTOR__TOTP__DIGITS", "17");
+    let said = stage.config.run(&["check-config"]).refused();
+    assert!(said.contains("digits") && said.contains("17"), "{said}");
+}
+
+#[test]
+fn the_key_file_of_an_embedded_store_is_made_at_first_use_for_its_owner_only() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    stage.enrol("alice");
+    let mode = fs::metadata(stage.config.key_file()).expect("a key file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_refused() {
+    for store in [StoreKind::Redis, StoreKind::Embedded] {
+        let stage = Stage::prepared(store);
+        stage.enrol("alice");
+        for mode in [0o644, 0o640, 0o604] {
+            fs::set_permissions(stage.config.key_file(), fs::Permissions::from_mode(mode)).expect("chmod");
+            let said = stage.config.run(&["serve"]).refused();
+            assert!(said.contains("sealing.keys") && said.contains("0600"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn without_a_key_file_nothing_starts_on_redis_and_the_message_says_what_to_run() {
+    let stage = Stage::prepared(StoreKind::Redis);
+    fs::remove_file(stage.config.key_file()).expect("removed");
+    for command in [["serve"].as_slice(), &["enrol", "alice"]] {
+        let said = stage.config.run(command).refused();
+        assert!(said.contains("tfa-gateway keys generate"), "{said}");
+    }
+    assert!(!stage.config.key_file().exists(), "it made up a key of its own");
+}

@@ -1,0 +1,18 @@
+//! The gateway as its clients meet it: the built binary between real stores and real OAuth2 servers.
+
+mod answers;
+mod cases;
+mod cli;
+mod clients;
+mod grants;
+mod identity;
+mod lockout;
+mod outages;
+mod parts;
+mod passcodes;
+mod races;
+
+mod sealing;
+mod secrets;
+mod support;
+mod tampering;
