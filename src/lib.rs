@@ -1,4 +1,28 @@
 //! tfa-gateway: a second factor in front of an OAuth2 server that has none.
+//!
+//! A reverse proxy that lets the server behind it check a password, and withholds the token of an enrolled
+//! subject until a one-time code was verified and spent.
+//!
+//! # Life of a token request
+//!
+//! [`edge`] reads it and asks [`oauth`] what it is; [`step_up::token_flow`] sends the canonical request
+//! [`upstream`] while the enrolment is read from the [`store`]; [`oauth::answer`] judges what comes back;
+//! [`policy`] says what is needed; [`factor`] compares; the store settles the attempt in one atomic step; the
+//! token is released for a [`policy::Clearance`], or a challenge is answered.
+//!
+//! # Invariants
+//!
+//! - No token of an enrolled subject leaves without a [`policy::Clearance`], which only a verified factor gives.
+//! - A store that does not answer, or answers what cannot be opened, is an error; it is never "not enrolled".
+//! - What goes to the upstream's token endpoint is encoded from what was parsed, never copied.
+//! - No secret, passcode, password or token is in a log line or an error.
+//!
+//! # Layers
+//!
+//! 0 [`types`]; 1 [`factor`], [`headers`], [`identity`], [`oauth`], [`sealing`]; 2 [`policy`]; 3 [`step_up`];
+//! 4 [`store`], [`telemetry`], [`upstream`]; 5 [`admin`], [`edge`]; 6 [`app`], [`cli`], [`config`]. A module
+//! imports lower layers only; `docs/architecture.md` has the picture and `tests/tidy.rs` holds it.
+
 pub mod admin;
 pub mod app;
 pub mod cli;

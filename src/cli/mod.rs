@@ -90,7 +90,10 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::Disable(arguments) => subject::disable(&settings()?, arguments),
         Command::Unlock(arguments) => subject::unlock(&settings()?, arguments),
         Command::Keys(command) => keys::run(&settings()?, command),
-        Command::CheckConfig => check_config::run(&settings()?),
+        Command::CheckConfig => {
+            check_config::run(&settings()?);
+            Ok(())
+        }
     }
 }
 

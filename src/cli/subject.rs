@@ -93,9 +93,9 @@ pub(super) fn status(settings: &Settings, arguments: &Arguments) -> Result<(), C
     let now = SystemClock.now();
     let report: StatusReport = on_store(settings, async |store| admin::status(store, &subject, now).await)?;
     if arguments.json {
-        println!("{}", report.to_json())
+        println!("{}", report.to_json());
     } else {
-        print!("{report}")
+        print!("{report}");
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ impl Gateway {
         let host = effective_host(&head)?;
         let wants_websocket = remove_from_request(&mut head.headers);
         drop_ambiguous_names(&mut head.headers);
-        self.set_forwarded(&mut head.headers, None, host.as_ref(), peer);
+        self.set_forwarded(&mut head.headers, host.as_ref(), peer);
         head.headers.insert(HOST, host.unwrap_or_else(|| self.upstream.url().authority().clone()));
         head.uri = origin_form(&head.uri);
         head.version = Version::HTTP_11;
@@ -97,16 +97,10 @@ impl Gateway {
         Ok(returned(response, false))
     }
 
-    /// Writes `X-Forwarded-*` into headers that go upstream, from those received: the same ones, if `None`.
-    pub(super) fn set_forwarded(
-        &self,
-        headers: &mut HeaderMap,
-        received: Option<&HeaderMap>,
-        host: Option<&HeaderValue>,
-        peer: Peer,
-    ) {
+    /// Writes `X-Forwarded-*` for the upstream.
+    pub(super) fn set_forwarded(&self, headers: &mut HeaderMap, host: Option<&HeaderValue>, peer: Peer) {
         let is_trusted = self.trusted_proxies.contains(peer);
-        set_forwarded(received, headers, Forwarded { peer: peer.address.ip(), is_trusted, host });
+        set_forwarded(headers, Forwarded { peer: peer.address.ip(), is_trusted, host });
     }
 }
 

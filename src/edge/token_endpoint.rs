@@ -37,7 +37,7 @@ pub(super) async fn answer(
     if request.method() != Method::POST {
         return OwnAnswer::TokenMethodNotAllowed.response();
     }
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let body = match read(body).await {
         Ok(body) => body,
         Err(refused) => return refused.response(),
@@ -47,7 +47,7 @@ pub(super) async fn answer(
         Err(fault) => return malformed(&fault),
     };
     drop(body);
-    let canonical = match canonical(gateway, &head, &parsed, peer) {
+    let canonical = match canonical(gateway, &mut head, &parsed, peer) {
         Ok(canonical) => canonical,
         Err(CanonicalError::Request(fault)) => return malformed(&fault),
         Err(CanonicalError::Host(error)) => return OwnAnswer::PassThrough(&error).response(),
@@ -115,21 +115,21 @@ enum CanonicalError {
 /// The request that goes upstream: one method, one path, one media type, allowed headers, our encoding.
 fn canonical(
     gateway: &Gateway,
-    received: &http::request::Parts,
+    received: &mut http::request::Parts,
     parsed: &TokenRequest,
     peer: Peer,
 ) -> Result<Request<Bytes>, CanonicalError> {
-    let mut headers = forward::token_request_headers(&received.headers).map_err(CanonicalError::Request)?;
     let host = effective_host(received).map_err(CanonicalError::Host)?;
-    gateway.set_forwarded(&mut headers, Some(&received.headers), host.as_ref(), peer);
+    gateway.set_forwarded(&mut received.headers, host.as_ref(), peer);
+    let mut headers = forward::token_request_headers(&received.headers).map_err(CanonicalError::Request)?;
     headers.insert(HOST, host.unwrap_or_else(|| gateway.upstream.url().authority().clone()));
     headers.insert(CONTENT_TYPE, parsed.content_type());
     let path = gateway.endpoint.path();
     let target = parsed.encode_query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let mut request = Request::new(parsed.encode_body());
     *request.method_mut() = Method::POST;
-    // The path was checked when the configuration was read, and the query was encoded just now.
-    *request.uri_mut() = target.parse().unwrap_or_else(|_| http::Uri::from_static("/"));
+    *request.uri_mut() =
+        target.parse().map_err(|_| CanonicalError::Request(RequestFault::query_too_long()))?;
     *request.headers_mut() = headers;
     Ok(request)
 }

@@ -7,8 +7,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// What else proxies say of the way a request came. A stranger's word on it is dropped.
+const OTHERS: [HeaderName; 7] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-real-ip"),
+];
 
 /// What is known of the connection that a request came on.
 #[derive(Debug, Clone, Copy)]
@@ -21,38 +30,28 @@ pub struct Forwarded<'a> {
     pub host: Option<&'a HeaderValue>,
 }
 
-/// Writes the fields into `headers`, which go upstream, from those `received`; `None`: they are the same
-/// ones. From a trusted proxy the peer is appended to `X-Forwarded-For`, and the rest is believed; from
-/// anyone else all of it is replaced.
-pub fn set_forwarded(received: Option<&HeaderMap>, headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
-    let received = received.unwrap_or(headers);
-    let believed = |name: &HeaderName| forwarded.is_trusted.then(|| received.get(name).cloned()).flatten();
-    let peer = forwarded.peer.to_canonical();
+/// Writes the fields for the next hop. From a trusted proxy the peer is appended to `X-Forwarded-For`, and the
+/// rest is believed; from anyone else all of it is replaced.
+pub fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
     let mut chain = String::new();
     if forwarded.is_trusted {
-        for line in received.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
+        for line in headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
             chain.push_str(line);
             chain.push_str(", ");
         }
-    }
-    chain.push_str(&peer.to_string());
-    let proto = believed(&X_FORWARDED_PROTO).unwrap_or_else(|| HeaderValue::from_static("http"));
-    let host = believed(&X_FORWARDED_HOST).or_else(|| forwarded.host.cloned());
-    let port = believed(&X_FORWARDED_PORT);
-    let real_ip = believed(&X_REAL_IP);
-    let standard = believed(&FORWARDED);
-    for (name, value) in [
-        (X_FORWARDED_FOR, HeaderValue::from_str(&chain).ok()),
-        (X_FORWARDED_PROTO, Some(proto)),
-        (X_FORWARDED_HOST, host),
-        (X_FORWARDED_PORT, port),
-        (X_REAL_IP, real_ip),
-        (FORWARDED, standard),
-    ] {
-        match value {
-            Some(value) => drop(headers.insert(name, value)),
-            None => drop(headers.remove(name)),
+    } else {
+        for name in OTHERS.iter().chain([&X_FORWARDED_PROTO, &X_FORWARDED_HOST]) {
+            headers.remove(name);
         }
+    }
+    chain.push_str(&forwarded.peer.to_canonical().to_string());
+    match HeaderValue::try_from(chain) {
+        Ok(chain) => drop(headers.insert(X_FORWARDED_FOR, chain)),
+        Err(_) => drop(headers.remove(X_FORWARDED_FOR)),
+    }
+    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    if let Some(host) = forwarded.host {
+        headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
     }
 }
 
@@ -70,7 +69,7 @@ mod tests {
         let mut headers = received;
         let host = HeaderValue::from_static("gateway.example");
         let peer = "::ffff:10.0.0.2".parse().unwrap();
-        set_forwarded(None, &mut headers, Forwarded { peer, is_trusted, host: Some(&host) });
+        set_forwarded(&mut headers, Forwarded { peer, is_trusted, host: Some(&host) });
         headers
     }
 

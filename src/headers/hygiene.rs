@@ -2,15 +2,22 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// The field that carries the passcode; it is for the gateway alone.
-const PASSCODE: HeaderName = HeaderName::from_static("x-drupal-tfa");
+/// Fields that never go upstream: the passcode, which is for the gateway alone, and those by which some
+/// frameworks let a client name another path than the one that was judged (CVE-2018-14773).
+const DROPPED: [HeaderName; 3] = [
+    HeaderName::from_static("x-drupal-tfa"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
 
-/// Drops every field whose name holds anything but letters, digits and `-`, and the passcode.
+/// Drops every field whose name holds anything but letters, digits and `-`, the passcode, and path overrides.
 ///
 /// CGI turns `-` into `_` (RFC 3875 section 4.1.18), and PHP other characters as well, so that
 /// `X_Drupal_TFA` or `Content_Type` would pass for what they are not. nginx drops such names by default.
 pub fn drop_ambiguous_names(headers: &mut HeaderMap) {
-    headers.remove(PASSCODE);
+    for name in &DROPPED {
+        headers.remove(name);
+    }
     let plain = |name: &HeaderName| name.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if headers.keys().all(plain) {
         return;
@@ -30,8 +37,16 @@ mod tests {
     #[test]
     fn twins_and_the_passcode_are_dropped() {
         let mut headers = HeaderMap::new();
-        for name in ["x-drupal-tfa", "x_drupal_tfa", "x.drupal.tfa", "content_type", "x-kept", "content-type"]
-        {
+        for name in [
+            "x-drupal-tfa",
+            "x_drupal_tfa",
+            "x.drupal.tfa",
+            "x-original-url",
+            "x-rewrite-url",
+            "content_type",
+            "x-kept",
+            "content-type",
+        ] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
         drop_ambiguous_names(&mut headers);

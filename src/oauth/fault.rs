@@ -32,6 +32,11 @@ impl RequestFault {
         Self { subject: format!("header '{name}'"), rule }
     }
 
+    /// A query that makes the target longer than any server takes.
+    pub(crate) fn query_too_long() -> Self {
+        Self { subject: "the query".into(), rule: "must be shorter" }
+    }
+
     /// A fault of the body as a whole.
     pub(crate) fn body(rule: &'static str) -> Self {
         Self { subject: "the body".into(), rule }

@@ -1,8 +1,7 @@
 //! Layer 2: facts in, decisions out. Pure.
 //!
-//! Invariants: a [`Clearance`] has no public constructor. It comes from [`NotRequired::for_enrolment`],
-//! which needs an enrolment that the store has *answered* to be absent, or from [`FactorVerified::new`],
-//! which needs a passcode that fitted and a ledger that accepted it. Without one, no token is released.
+//! Invariants: a [`Clearance`] has no public constructor. It comes from [`need`], for an enrolment that
+//! the store has *answered* to be absent, or from [`FactorVerified::new`], which needs a passcode that fitted and a ledger that accepted it. Without one, no token is released.
 
 mod clearance;
 pub mod lockout;

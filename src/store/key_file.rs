@@ -96,7 +96,7 @@ pub fn generate(path: &Path, now: UnixTime) -> Result<KeyId, KeyFileError> {
         let (id, key) = random_key(now).map_err(io_error(path))?;
         let mut keys = keys.unwrap_or_else(|| Keys { current: String::new(), keys: BTreeMap::new() });
         keys.keys.insert(id.as_str().to_owned(), data_encoding::BASE64.encode(&*key));
-        keys.current = id.as_str().to_owned();
+        id.as_str().clone_into(&mut keys.current);
         write(path, &keys)?;
         Ok(id)
     })

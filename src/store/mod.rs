@@ -120,7 +120,7 @@ impl Opener {
     pub fn open(&self) -> Result<Store, StoreOpenError> {
         let keys = KeySource::open(&self.key_file)?;
         let backend = match &self.source {
-            Source::Redis(redis) => Backend::Redis(RedisStore::new(redis, self.settings)),
+            Source::Redis(redis) => Backend::Redis(Box::new(RedisStore::new(redis, self.settings))),
             Source::Embedded(database) => {
                 Backend::Embedded(EmbeddedStore::new(database.clone(), self.settings))
             }
@@ -136,7 +136,7 @@ pub struct Store {
 }
 
 enum Backend {
-    Redis(RedisStore),
+    Redis(Box<RedisStore>),
     Embedded(EmbeddedStore),
 }
 

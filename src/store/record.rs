@@ -58,7 +58,7 @@ pub(super) fn seal(
     let mut nonce = [0; NONCE_BYTES];
     getrandom::fill(&mut nonce).map_err(|error| StoreError::Failed(error.into()))?;
     let parameters = *new.totp.parameters();
-    let bound = associated_data(subject, id, &parameters, new.label.as_deref(), new.enrolled_at);
+    let bound = associated_data(subject, id, parameters, new.label.as_deref(), new.enrolled_at);
     let sealed = ring
         .seal(&bound, nonce, new.totp.expose_secret())
         .ok_or(StoreError::Refused("the secret is too long to be sealed"))?;
@@ -87,7 +87,7 @@ pub(super) fn open(
 ) -> Result<Factor, StoreError> {
     let (described, sealed) = read(id, record)?;
     let Described { parameters, label, enrolled_at, key_id: _ } = described;
-    let bound = associated_data(subject, id, &parameters, label.as_deref(), enrolled_at);
+    let bound = associated_data(subject, id, parameters, label.as_deref(), enrolled_at);
     let secret =
         ring.open(&bound, &sealed).map_err(|source| StoreError::Sealed { factor: id.clone(), source })?;
     let totp = Totp::new(parameters, &secret)
@@ -142,7 +142,7 @@ fn read(id: &FactorId, record: &[u8]) -> Result<(Described, Sealed), StoreError>
 fn associated_data(
     subject: &SubjectId,
     id: &FactorId,
-    parameters: &TotpParameters,
+    parameters: TotpParameters,
     label: Option<&str>,
     enrolled_at: UnixTime,
 ) -> Vec<u8> {

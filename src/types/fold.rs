@@ -46,7 +46,7 @@ const fn plain_letters(c: char) -> Option<&'static str> {
         'ø' => "o",
         'đ' | 'ð' | 'ɖ' | 'ɗ' => "d",
         'ħ' => "h",
-        'ı' | 'ɨ' => "i",
+        'ı' | 'ɨ' | 'ӏ' => "i",
         'ł' | 'ƚ' => "l",
         'ŧ' | 'ƭ' => "t",
         'þ' => "th",
@@ -63,7 +63,6 @@ const fn plain_letters(c: char) -> Option<&'static str> {
         'ƴ' => "y",
         'ƶ' | 'ȥ' => "z",
         'ς' => "σ",
-        'ӏ' => "i",
         _ => return None,
     })
 }

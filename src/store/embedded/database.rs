@@ -85,7 +85,7 @@ pub(in super::super) struct Database(Arc<Threads>);
 struct Threads {
     reads: Option<mpsc::Sender<Box<dyn Job>>>,
     writes: Option<mpsc::Sender<Box<dyn Job>>>,
-    threads: Vec<JoinHandle<()>>,
+    handles: Vec<JoinHandle<()>>,
     timeout: Duration,
     is_new: bool,
 }
@@ -94,7 +94,7 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.reads.take();
         self.writes.take();
-        for thread in self.threads.drain(..) {
+        for thread in self.handles.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the embedded store panicked");
             }
@@ -116,9 +116,9 @@ impl Database {
             .query_row("SELECT NOT EXISTS (SELECT 1 FROM factors)", [], |row| row.get(0))
             .map_err(sqlite)?;
         let reader = connect(settings).map_err(sqlite)?;
-        let (reads, read_jobs) = mpsc::channel(WAITING_MAX);
-        let (writes, write_jobs) = mpsc::channel(WAITING_MAX);
-        let threads = vec![
+        let (reading, read_jobs) = mpsc::channel(WAITING_MAX);
+        let (writing, write_jobs) = mpsc::channel(WAITING_MAX);
+        let handles = vec![
             thread::Builder::new()
                 .name("store-reader".into())
                 .spawn(move || worker::read(&reader, read_jobs))
@@ -128,8 +128,8 @@ impl Database {
                 .spawn(move || worker::write(&writer, write_jobs))
                 .map_err(io)?,
         ];
-        let (reads, writes) = (Some(reads), Some(writes));
-        Ok(Self(Arc::new(Threads { reads, writes, threads, timeout: settings.timeout, is_new })))
+        let timeout = settings.timeout;
+        Ok(Self(Arc::new(Threads { reads: Some(reading), writes: Some(writing), handles, timeout, is_new })))
     }
 
     /// Whether nobody was enrolled when it was opened.

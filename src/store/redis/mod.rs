@@ -40,7 +40,7 @@ const USED_STEP_SECS_MAX: u64 = 11 * 300 + USED_STEP_MARGIN_SECS;
 /// Where Redis is, and how long it may take.
 #[derive(Clone)]
 pub struct RedisSettings {
-    client: Client,
+    client: Box<Client>,
     timeout: Duration,
 }
 
@@ -64,7 +64,7 @@ impl RedisSettings {
         }
         let info = url.into_connection_info().map_err(|_| RedisUrlFault)?;
         let client = Client::open(info).map_err(|_| RedisUrlFault)?;
-        Ok(Self { client, timeout })
+        Ok(Self { client: Box::new(client), timeout })
     }
 }
 
@@ -76,7 +76,7 @@ pub(super) struct RedisStore {
 
 impl RedisStore {
     pub(super) fn new(redis: &RedisSettings, settings: StoreSettings) -> Self {
-        Self { connection: Connection::new(redis.client.clone(), redis.timeout), settings }
+        Self { connection: Connection::new(redis.client.as_ref().clone(), redis.timeout), settings }
     }
 
     /// One `HGETALL`.
