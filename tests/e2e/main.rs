@@ -10,6 +10,7 @@ mod lockout;
 mod outages;
 mod parts;
 mod passcodes;
+mod proxying;
 mod races;
 
 mod sealing;

@@ -10,6 +10,7 @@ mod http;
 mod process;
 mod redis;
 mod request;
+mod scripted;
 mod stage;
 mod upstream;
 
@@ -18,10 +19,11 @@ pub(crate) use assertions::{
     has_token,
 };
 pub(crate) use clock::{Clock, Passcodes};
-pub(crate) use gateway::Gateway;
+pub(crate) use gateway::{Gateway, GatewayConfig};
 pub(crate) use http::{Response, exchange, in_parallel};
 pub(crate) use process::quietly;
 pub(crate) use redis::RedisServer;
 pub(crate) use request::{TokenRequest, get};
+pub(crate) use scripted::{Peer, ScriptedUpstream};
 pub(crate) use stage::{Person, Stage, StoreKind, on_both_stores};
 pub(crate) use upstream::{Kind, Received, Upstream};
