@@ -19,5 +19,4 @@ pub use body::GatewayBody;
 pub use client_addr::Peer;
 pub use messages::Messages;
 pub use pass_through::PassThroughError;
-pub use respond::{OwnAnswer, X_DRUPAL_TFA};
 pub use router::Gateway;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The header that asks for a passcode, and that carries it.
-pub const X_DRUPAL_TFA: HeaderName = HeaderName::from_static("x-drupal-tfa");
+pub(super) const X_DRUPAL_TFA: HeaderName = HeaderName::from_static("x-drupal-tfa");
 const SCHEMES: HeaderValue = HeaderValue::from_static("required, schemes=totp");
 
 /// Seconds after which a client may try again when something behind the gateway is out of order.
@@ -28,40 +28,61 @@ const RETRY_AFTER_OUTAGE_SECS: u64 = 5;
 /// Seconds that a client is told to wait when only an administrator can unlock.
 const RETRY_AFTER_ADMINISTRATOR_SECS: u64 = 3600;
 
-/// Why the gateway answers for itself.
-#[derive(Debug)]
-pub enum OwnAnswer<'a> {
-    /// A passcode is wanted (again). Echoes `state`.
-    Challenge(Challenge, Option<&'a str>, &'a Messages),
+/// Why a request is neither forwarded nor challenged.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
     /// The token request is ambiguous or malformed.
-    Malformed(&'a RequestFault),
+    #[error("a token request was refused")]
+    Malformed(#[from] RequestFault),
     /// The user name cannot be a subject.
-    Username(UsernameFault),
+    #[error("a user name was refused")]
+    Username(#[from] UsernameFault),
     /// The token request's body is over its bound.
+    #[error("the body of a token request is too large")]
     BodyTooLarge,
     /// The token request's body did not arrive in time.
+    #[error("the body of a token request did not arrive in time")]
     BodyTimedOut,
+    /// The token request's body ended early, or was not HTTP.
+    #[error("the body of a token request is broken")]
+    BodyBroken,
     /// Nothing is cleared, for something broke.
-    Gate(&'a GateError),
+    #[error("no token was released, for something failed")]
+    Gate(#[from] GateError),
     /// A request could not be passed through.
-    PassThrough(&'a PassThroughError),
+    #[error("a request was not passed through")]
+    PassThrough(#[from] PassThroughError),
     /// The token endpoint knows one method.
+    #[error("a request to the token endpoint was no POST")]
     TokenMethodNotAllowed,
     /// A target that could be taken for the token endpoint, but is spelled otherwise.
+    #[error("a target that resembles the token endpoint was refused")]
     Disguised,
 }
 
-impl OwnAnswer<'_> {
-    /// The response.
-    pub fn response(&self) -> Response<GatewayBody> {
+impl Refusal {
+    /// What broke is an error or a warning; what a client did wrong is its own business.
+    pub(super) fn log(&self) {
+        let error: &dyn std::error::Error = self;
         match self {
-            Self::Challenge(challenge, state, messages) => challenged(*challenge, *state, messages),
-            Self::Malformed(fault) => {
-                error(StatusCode::BAD_REQUEST, "invalid_request", &capitalised(&fault.to_string()))
-            }
-            Self::Username(fault) => {
-                error(StatusCode::BAD_REQUEST, "invalid_request", &format!("Parameter 'username' {fault}"))
-            }
+            Self::Gate(_) => tracing::error!(error, "refused"),
+            Self::PassThrough(PassThroughError::Upstream(_)) => tracing::warn!(error, "refused"),
+            Self::Malformed(_)
+            | Self::Username(_)
+            | Self::BodyTooLarge
+            | Self::BodyTimedOut
+            | Self::BodyBroken
+            | Self::PassThrough(PassThroughError::BadRequest(_) | PassThroughError::MethodNotAllowed)
+            | Self::TokenMethodNotAllowed
+            | Self::Disguised => tracing::debug!(error, "refused"),
+        }
+    }
+
+    /// The response.
+    pub(super) fn response(&self) -> Response<GatewayBody> {
+        match self {
+            Self::Malformed(fault) => bad_request(&capitalised(&fault.to_string())),
+            Self::Username(fault) => bad_request(&format!("Parameter 'username' {fault}")),
             Self::BodyTooLarge => error(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "invalid_request",
@@ -72,6 +93,7 @@ impl OwnAnswer<'_> {
                 "invalid_request",
                 "The body of the request did not arrive in time",
             ),
+            Self::BodyBroken => bad_request("The body of the request is broken"),
             Self::Gate(GateError::Store(error)) => store_unavailable(error),
             Self::Gate(GateError::Upstream(fault)) => match fault {
                 UpstreamFault::Unreachable(_) | UpstreamFault::NotUnderstood(_) => bad_gateway(),
@@ -97,7 +119,12 @@ impl OwnAnswer<'_> {
     }
 }
 
-fn challenged(challenge: Challenge, state: Option<&str>, messages: &Messages) -> Response<GatewayBody> {
+/// Asks for a passcode (again). `state` is echoed as the third member.
+pub(super) fn challenged(
+    challenge: Challenge,
+    state: Option<&str>,
+    messages: &Messages,
+) -> Response<GatewayBody> {
     let mut body =
         serde_json::json!({ "error": "invalid_grant", "error_description": messages.text(challenge) });
     if let (Some(state), Some(members)) = (state, body.as_object_mut()) {
@@ -127,7 +154,7 @@ fn store_unavailable(error: &StoreError) -> Response<GatewayBody> {
 
 fn pass_through(failed: &PassThroughError) -> Response<GatewayBody> {
     match failed {
-        PassThroughError::BadRequest(rule) => error(StatusCode::BAD_REQUEST, "invalid_request", rule),
+        PassThroughError::BadRequest(rule) => bad_request(rule),
         PassThroughError::MethodNotAllowed => {
             error(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This method is not passed on")
         }
@@ -140,6 +167,10 @@ fn pass_through(failed: &PassThroughError) -> Response<GatewayBody> {
             | UpstreamError::Tls(_) => bad_gateway(),
         },
     }
+}
+
+fn bad_request(description: &str) -> Response<GatewayBody> {
+    error(StatusCode::BAD_REQUEST, "invalid_request", description)
 }
 
 fn bad_gateway() -> Response<GatewayBody> {

@@ -2,11 +2,8 @@
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tracing::{debug, warn};
 
-use super::{
-    GatewayBody, Messages, OwnAnswer, PassThroughError, Peer, client_addr::TrustedProxies, token_endpoint,
-};
+use super::{GatewayBody, Messages, Peer, client_addr::TrustedProxies, respond::Refusal, token_endpoint};
 use crate::{
     oauth::endpoint::{Route, TokenEndpoint},
     store::Store,
@@ -36,18 +33,14 @@ impl Gateway {
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
         let uri = request.uri();
-        match self.endpoint.route(uri.path(), uri.query()) {
+        let answered = match self.endpoint.route(uri.path(), uri.query()) {
             Route::Token => token_endpoint::answer(self, request, peer).await,
-            Route::Disguised => {
-                debug!("a target that resembles the token endpoint was refused");
-                OwnAnswer::Disguised.response()
-            }
-            Route::Elsewhere => self.relay(request, peer).await.unwrap_or_else(|error| {
-                if let PassThroughError::Upstream(error) = &error {
-                    warn!(error = error as &dyn std::error::Error, "a request was not answered");
-                }
-                OwnAnswer::PassThrough(&error).response()
-            }),
-        }
+            Route::Disguised => Err(Refusal::Disguised),
+            Route::Elsewhere => self.relay(request, peer).await.map_err(Refusal::from),
+        };
+        answered.unwrap_or_else(|refusal| {
+            refusal.log();
+            refusal.response()
+        })
     }
 }

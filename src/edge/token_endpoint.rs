@@ -9,19 +9,22 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response,
     header::{CONTENT_TYPE, HOST},
+    request::Parts,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tracing::{debug, warn};
 
 use super::{
-    Gateway, GatewayBody, OwnAnswer, PassThroughError, Peer, X_DRUPAL_TFA, pass_through::effective_host,
+    Gateway, GatewayBody, Peer,
+    pass_through::effective_host,
+    respond::{Refusal, X_DRUPAL_TFA, challenged},
 };
 use crate::{
     factor::Presented,
+    headers::copy_forwarded,
     identity::fold_username,
     oauth::{Grant, RequestFault, TokenRequest, forward},
-    step_up::{Flow, GateError, GatedGrant, Outcome, token_flow},
+    step_up::{Flow, GatedGrant, Outcome, token_flow},
     types::limits::TOKEN_REQUEST_BYTES_MAX,
 };
 
@@ -33,116 +36,65 @@ pub(super) async fn answer(
     gateway: &Gateway,
     request: Request<Incoming>,
     peer: Peer,
-) -> Response<GatewayBody> {
+) -> Result<Response<GatewayBody>, Refusal> {
     if request.method() != Method::POST {
-        return OwnAnswer::TokenMethodNotAllowed.response();
+        return Err(Refusal::TokenMethodNotAllowed);
     }
     let (mut head, body) = request.into_parts();
-    let body = match read(body).await {
-        Ok(body) => body,
-        Err(refused) => return refused.response(),
-    };
-    let parsed = match TokenRequest::parse(&head.headers, head.uri.query(), &body) {
-        Ok(parsed) => parsed,
-        Err(fault) => return malformed(&fault),
-    };
-    drop(body);
-    let canonical = match canonical(gateway, &mut head, &parsed, peer) {
-        Ok(canonical) => canonical,
-        Err(CanonicalError::Request(fault)) => return malformed(&fault),
-        Err(CanonicalError::Host(error)) => return OwnAnswer::PassThrough(&error).response(),
-    };
-    match parsed.grant() {
-        Err(fault) => malformed(&fault),
-        Ok(Grant::Other) => pass(gateway, canonical).await,
-        Ok(Grant::Password(grant)) => match fold_username(grant.username) {
-            Err(fault) => OwnAnswer::Username(fault).response(),
-            Ok(subject) => {
-                let presented = presented(&head.headers);
-                let grant = GatedGrant { subject, presented, request: canonical };
-                gate(gateway, grant, parsed.state()).await
-            }
-        },
-    }
-}
-
-/// A password grant: nothing leaves without the flow's word.
-async fn gate(gateway: &Gateway, grant: GatedGrant, state: Option<&str>) -> Response<GatewayBody> {
-    let flow = Flow {
-        store: &gateway.store,
-        upstream: &gateway.upstream,
-        clock: &gateway.clock,
-        audit: &gateway.audit,
-    };
-    match token_flow(&flow, grant).await {
-        Ok(Outcome::Relay(answer)) => answer.map(GatewayBody::from),
-        Ok(Outcome::Challenge(challenge)) => {
-            OwnAnswer::Challenge(challenge, state, &gateway.messages).response()
-        }
-        Err(error) => {
-            log(&error);
-            OwnAnswer::Gate(&error).response()
+    let parsed = TokenRequest::parse(&head.headers, head.uri.query(), &read(body).await?)?;
+    let presented = presented(&head.headers);
+    let canonical = canonical(gateway, &mut head, &parsed, peer)?;
+    match parsed.grant()? {
+        Grant::Other => Ok(gateway.send_own(canonical).await?),
+        Grant::Password(grant) => {
+            let subject = fold_username(grant.username)?;
+            let grant = GatedGrant { subject, presented, request: canonical };
+            let flow = Flow {
+                store: &gateway.store,
+                upstream: &gateway.upstream,
+                clock: &gateway.clock,
+                audit: &gateway.audit,
+            };
+            Ok(match token_flow(&flow, grant).await? {
+                Outcome::Relay(answer) => answer.map(GatewayBody::from),
+                Outcome::Challenge(challenge) => challenged(challenge, parsed.state(), &gateway.messages),
+            })
         }
     }
 }
 
-/// Another grant: the upstream's answer is streamed back.
-async fn pass(gateway: &Gateway, request: Request<Bytes>) -> Response<GatewayBody> {
-    match gateway.send_own(request).await {
-        Ok(response) => response,
-        Err(error) => {
-            warn!(error = &error as &dyn std::error::Error, "a token request was not answered");
-            OwnAnswer::PassThrough(&error).response()
-        }
-    }
-}
-
-async fn read(body: Incoming) -> Result<Bytes, OwnAnswer<'static>> {
+async fn read(body: Incoming) -> Result<Bytes, Refusal> {
     let whole = Limited::new(body, TOKEN_REQUEST_BYTES_MAX).collect();
     match tokio::time::timeout(BODY_TIMEOUT, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(OwnAnswer::BodyTooLarge),
-        // The client broke off; nobody reads the answer.
-        Ok(Err(_)) | Err(_) => Err(OwnAnswer::BodyTimedOut),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
+        Ok(Err(_)) => Err(Refusal::BodyBroken),
+        Err(_) => Err(Refusal::BodyTimedOut),
     }
-}
-
-enum CanonicalError {
-    Request(RequestFault),
-    Host(PassThroughError),
 }
 
 /// The request that goes upstream: one method, one path, one media type, allowed headers, our encoding.
 fn canonical(
     gateway: &Gateway,
-    received: &mut http::request::Parts,
+    received: &mut Parts,
     parsed: &TokenRequest,
     peer: Peer,
-) -> Result<Request<Bytes>, CanonicalError> {
-    let host = effective_host(received).map_err(CanonicalError::Host)?;
+) -> Result<Request<Bytes>, Refusal> {
+    let host = effective_host(received)?;
     gateway.set_forwarded(&mut received.headers, host.as_ref(), peer);
-    let mut headers = forward::token_request_headers(&received.headers).map_err(CanonicalError::Request)?;
+    let mut headers = forward::token_request_headers(&received.headers)?;
+    copy_forwarded(&received.headers, &mut headers);
     headers.insert(HOST, host.unwrap_or_else(|| gateway.upstream.url().authority().clone()));
     headers.insert(CONTENT_TYPE, parsed.content_type());
     let path = gateway.endpoint.path();
     let target = parsed.encode_query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let mut request = Request::new(parsed.encode_body());
     *request.method_mut() = Method::POST;
-    *request.uri_mut() =
-        target.parse().map_err(|_| CanonicalError::Request(RequestFault::query_too_long()))?;
+    *request.uri_mut() = target.parse().map_err(|_| RequestFault::query_too_long())?;
     *request.headers_mut() = headers;
     Ok(request)
 }
 
 fn presented(headers: &HeaderMap) -> Presented {
     Presented::from_header_values(headers.get_all(X_DRUPAL_TFA).iter().map(HeaderValue::as_bytes))
-}
-
-fn malformed(fault: &RequestFault) -> Response<GatewayBody> {
-    debug!(%fault, "a token request was refused");
-    OwnAnswer::Malformed(fault).response()
-}
-
-fn log(error: &GateError) {
-    tracing::error!(error = error as &dyn std::error::Error, "no token was released, for something failed");
 }

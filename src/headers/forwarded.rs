@@ -55,6 +55,15 @@ pub fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
     }
 }
 
+/// Copies the fields that [`set_forwarded`] has written, for a request that is made anew.
+pub fn copy_forwarded(from: &HeaderMap, to: &mut HeaderMap) {
+    for name in OTHERS.iter().chain([&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST]) {
+        for value in from.get_all(name) {
+            to.append(name.clone(), value.clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
