@@ -1,7 +1,7 @@
 //! Layer 5: administration as use cases. The command line calls them now; whoever else administers
 //! later calls the same ones.
 //!
-//! Invariant: a secret is in what [`enrol`] returns, once, and in nothing else.
+//! Invariant: a secret is in what [`enrol()`] returns, once, and in nothing else.
 
 mod enrol;
 mod status;
