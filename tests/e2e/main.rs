@@ -4,6 +4,7 @@ mod answers;
 mod cases;
 mod cli;
 mod clients;
+mod demo;
 mod grants;
 mod identity;
 mod lockout;

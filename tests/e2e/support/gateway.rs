@@ -19,7 +19,8 @@ use super::{
     process::{PATIENCE, end, lines, run, scratch, spawn},
 };
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tfa-gateway");
+/// The binary that cargo built for these tests.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tfa-gateway");
 
 /// A gateway.toml in a directory of its own, and the commands that run with it.
 pub(crate) struct GatewayConfig {
