@@ -25,6 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let endpoint = token_endpoint(reader);
     let store = store(reader, base);
     let plain_secrets = reader.switch("store.plain_secrets", false);
+    let must_exist = reader.switch("store.must_exist", false);
     let key_file = key_file(reader, base, store.as_ref());
     let (totp, issuer) = totp(reader);
     let lockout = lockout(reader);
@@ -49,6 +50,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         endpoint,
         store: store?,
         plain_secrets,
+        must_exist,
         key_file: key_file?,
         totp,
         issuer,

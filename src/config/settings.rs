@@ -31,6 +31,8 @@ pub struct Settings {
     pub store: StoreChoice,
     /// `[store] plain_secrets`
     pub plain_secrets: bool,
+    /// `[store] must_exist`
+    pub must_exist: bool,
     /// `[sealing] key_file`
     pub key_file: PathBuf,
     /// `[factor.totp]`
@@ -50,6 +52,11 @@ pub struct Settings {
 impl Settings {
     /// What both stores go by.
     pub const fn store_settings(&self) -> StoreSettings {
-        StoreSettings { plain_secrets: self.plain_secrets, default_totp: self.totp, lockout: self.lockout }
+        StoreSettings {
+            plain_secrets: self.plain_secrets,
+            must_exist: self.must_exist,
+            default_totp: self.totp,
+            lockout: self.lockout,
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use self::{
     embedded::{Database, EmbeddedStore},
     key_file::{KeyFileError, KeySource},
-    redis::RedisStore,
+    redis::{Marker, RedisStore},
 };
 pub use self::{
     embedded::{EmbeddedOpenError, EmbeddedSettings},
@@ -59,6 +59,8 @@ pub struct StoreSettings {
     pub plain_secrets: bool,
     /// The parameters of such a secret.
     pub default_totp: TotpParameters,
+    /// Whether a store in which nobody was ever enrolled is refused: it has lost its data.
+    pub must_exist: bool,
     /// When failures lock.
     pub lockout: Lockout,
 }
@@ -84,7 +86,7 @@ pub struct Opener {
 
 #[derive(Clone)]
 enum Source {
-    Redis(RedisSettings),
+    Redis(RedisSettings, Marker),
     Embedded(Database),
 }
 
@@ -101,10 +103,10 @@ impl Opener {
         let source = match choice {
             StoreChoice::Redis(redis) => {
                 key_file::load(&key_file)?;
-                Source::Redis(redis.clone())
+                Source::Redis(redis.clone(), Marker::new(settings.must_exist))
             }
             StoreChoice::Embedded(embedded) => {
-                let database = Database::open(embedded)?;
+                let database = Database::open(embedded, settings.must_exist)?;
                 // Only a store that holds nothing may be given new keys: others are sealed with lost ones.
                 if database.is_new() {
                     key_file::create_if_absent(&key_file, now)?;
@@ -120,7 +122,9 @@ impl Opener {
     pub fn open(&self) -> Result<Store, StoreOpenError> {
         let keys = KeySource::open(&self.key_file)?;
         let backend = match &self.source {
-            Source::Redis(redis) => Backend::Redis(Box::new(RedisStore::new(redis, self.settings))),
+            Source::Redis(redis, marker) => {
+                Backend::Redis(Box::new(RedisStore::new(redis, marker.clone(), self.settings)))
+            }
             Source::Embedded(database) => {
                 Backend::Embedded(EmbeddedStore::new(database.clone(), self.settings))
             }

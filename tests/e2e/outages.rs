@@ -65,6 +65,40 @@ fn without_redis_no_token_leaves_and_with_it_all_is_well_again() {
 }
 
 #[test]
+fn with_a_redis_that_has_lost_its_data_no_token_leaves_until_they_are_back() {
+    let (mut stage, alice) = impatient_stage_with_alice(StoreKind::Redis);
+    assert_serves(&stage, &alice.code());
+    stage.redis().kill();
+    stage.redis().restart_empty();
+    assert_fails_closed(&stage, &alice.next_code());
+    stage.redis().kill();
+    stage.redis().restore();
+    assert_serves(&stage, &alice.next_code());
+}
+
+#[test]
+fn a_redis_whose_enrolments_a_site_wrote_is_missed_when_it_is_lost() {
+    let mut stage = Stage::prepared(StoreKind::Redis);
+    stage.config.set("store.plain_secrets", "true");
+    stage.config.set("store.timeout_ms", "500");
+    stage.redis().cli(&["HSET", "tfa:{alice}:enrolment", "totp_secret", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"]);
+    stage.serve();
+    assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+    stage.redis().kill();
+    stage.redis().restart_empty();
+    assert_closed(&stage.send(&TokenRequest::alice()));
+}
+
+#[test]
+fn a_gateway_that_is_told_to_expect_data_does_not_serve_on_an_empty_redis() {
+    let mut stage = Stage::prepared(StoreKind::Redis);
+    stage.config.set("store.must_exist", "true");
+    stage.serve();
+    assert_closed(&stage.send(&TokenRequest::password("bob", "hunter22")));
+    assert_eq!(probe(&stage, "/readyz").status, 503);
+}
+
+#[test]
 fn with_a_redis_that_does_not_answer_no_token_leaves() {
     let (mut stage, alice) = impatient_stage_with_alice(StoreKind::Redis);
     stage.redis().freeze();

@@ -62,6 +62,16 @@ pub enum EmbeddedOpenError {
         #[source]
         source: rusqlite::Error,
     },
+    /// It is not there, and should be.
+    #[error(
+        "the store {path} does not exist, and the configuration has [store] must_exist = true; restore it, for in a new \
+         one nobody is enrolled",
+        path = path.display()
+    )]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
     /// It is a database of something else.
     #[error("the file {path} is a database, but not one of tfa-gateway", path = path.display())]
     Foreign {
@@ -104,8 +114,14 @@ impl Drop for Threads {
 
 impl Database {
     /// Opens the file, makes it if there is none, and checks that it is ours.
-    pub(in super::super) fn open(settings: &EmbeddedSettings) -> Result<Self, EmbeddedOpenError> {
+    pub(in super::super) fn open(
+        settings: &EmbeddedSettings,
+        must_exist: bool,
+    ) -> Result<Self, EmbeddedOpenError> {
         let path = &settings.path;
+        if must_exist && !path.exists() {
+            return Err(EmbeddedOpenError::Missing { path: path.clone() });
+        }
         let io = |source| EmbeddedOpenError::Io { path: path.clone(), source };
         let sqlite = |source| EmbeddedOpenError::Sqlite { path: path.clone(), source };
         // Made here and not by SQLite, for its mode; SQLite gives the files beside it the same one.

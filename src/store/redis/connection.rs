@@ -1,7 +1,8 @@
 //! One multiplexed connection a runtime thread, made when it is needed, made anew when it broke.
 //!
 //! Invariants: of the requests that find no connection, one connects and the others wait for it; when it fails
-//! they fail with it, and so does whoever comes within a moment: a dead Redis costs one timeout, not one each.
+//! they fail with it, and so does whoever comes within a moment: a dead Redis costs one timeout, not one each. A
+//! Redis that has lost its data is not used: in it, nobody is enrolled.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,6 +15,7 @@ use redis::{
 };
 use tokio::{sync::Mutex, task::spawn_local, time::timeout};
 
+use super::marker::{Marker, Source};
 use crate::step_up::StoreError;
 
 /// For so long after a failed connect nobody tries again.
@@ -28,18 +30,22 @@ pub(super) struct Connection {
     /// Held by whoever connects.
     connecting: Mutex<()>,
     failed_at: Cell<Option<Instant>>,
+    marker: Marker,
+    marker_was_sought: Cell<bool>,
     /// Counts connections, so that the loss of an old one does not end its successor.
     generation: Cell<u64>,
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, timeout: Duration) -> Self {
+    pub(super) fn new(client: Client, timeout: Duration, marker: Marker) -> Self {
         Self {
             client,
             timeout,
             current: RefCell::default(),
             connecting: Mutex::default(),
             failed_at: Cell::default(),
+            marker,
+            marker_was_sought: Cell::default(),
             generation: Cell::default(),
         }
     }
@@ -88,6 +94,20 @@ impl Connection {
         Err(Failure { error, is_broken, was_fresh })
     }
 
+    /// To be called when somebody was found to be enrolled: from now on this Redis must have its marker. One
+    /// whose enrolments were all written by a site's own code gets one here.
+    pub(super) async fn remember_marker(&self) {
+        if self.marker_was_sought.replace(true) {
+            return;
+        }
+        if let Err(error) = self.write(async |mut c| self.marker.leave(&mut c).await).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "Redis could not be marked as holding data"
+            );
+        }
+    }
+
     async fn get(&self) -> Result<(MultiplexedConnection, bool), Failure> {
         if let Some(connection) = self.current.borrow().as_ref() {
             return Ok((connection.clone(), false));
@@ -103,8 +123,12 @@ impl Connection {
             .set_connection_timeout(Some(self.timeout))
             .set_response_timeout(Some(self.timeout))
             .set_pipeline_buffer_size(PIPELINE_MAX);
-        let connected =
-            timeout(self.timeout, self.client.get_multiplexed_async_connection_with_config(&config)).await;
+        let connecting = async {
+            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            self.marker.check(&mut connection).await?;
+            Ok::<_, Source>(connection)
+        };
+        let connected = timeout(self.timeout, connecting).await;
         let error = match connected {
             Ok(Ok(connection)) => {
                 self.failed_at.set(None);
@@ -113,7 +137,7 @@ impl Connection {
                 spawn_local(warn_of_eviction(connection.clone()));
                 return Ok((connection, true));
             }
-            Ok(Err(error)) => error.into(),
+            Ok(Err(error)) => error,
             Err(elapsed) => elapsed.into(),
         };
         self.failed_at.set(Some(Instant::now()));
@@ -128,7 +152,7 @@ struct Failure {
 }
 
 impl Failure {
-    fn unreachable(source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+    fn unreachable(source: Source) -> Self {
         Self { error: StoreError::Unreachable(source), is_broken: false, was_fresh: true }
     }
 

@@ -6,12 +6,14 @@
 
 mod connection;
 mod keys;
+mod marker;
 
 use std::{collections::BTreeMap, fmt, sync::LazyLock, time::Duration};
 
 use redis::{Client, IntoConnectionInfo as _, Script};
 
 use self::connection::Connection;
+pub(super) use self::marker::Marker;
 use super::{
     StoreSettings,
     key_file::KeySource,
@@ -75,14 +77,17 @@ pub(super) struct RedisStore {
 }
 
 impl RedisStore {
-    pub(super) fn new(redis: &RedisSettings, settings: StoreSettings) -> Self {
-        Self { connection: Connection::new(redis.client.as_ref().clone(), redis.timeout), settings }
+    pub(super) fn new(redis: &RedisSettings, marker: Marker, settings: StoreSettings) -> Self {
+        Self { connection: Connection::new(redis.client.as_ref().clone(), redis.timeout, marker), settings }
     }
 
     /// One `HGETALL`.
     pub(super) async fn load(&self, keys: &KeySource, subject: &SubjectId) -> Result<Enrolment, StoreError> {
         let fields = self.fields(&keys::enrolment(subject)).await?;
         let stored = stored(&fields)?;
+        if !stored.is_empty() {
+            self.connection.remember_marker().await;
+        }
         sealed::open_all(keys, subject, &stored, &self.settings)
     }
 
@@ -126,7 +131,10 @@ impl RedisStore {
         let verdict: redis::Value =
             self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
         match verdict {
-            redis::Value::Int(count) => Ok((id, usize::try_from(count).unwrap_or(usize::MAX))),
+            redis::Value::Int(count) => {
+                self.connection.remember_marker().await;
+                Ok((id, usize::try_from(count).unwrap_or(usize::MAX)))
+            }
             redis::Value::BulkString(word) if word == b"full" => Err(sealed::TOO_MANY),
             _ => Err(sealed::TAKEN),
         }

@@ -58,6 +58,19 @@ impl RedisServer {
         self.child = Some(child);
     }
 
+    /// Starts it again, with nothing: as if its disk had been lost. What it held is kept aside.
+    pub(crate) fn restart_empty(&mut self) {
+        fs::rename(self.dir.path().join("appendonlydir"), self.dir.path().join("lost")).expect("renamed");
+        self.restart();
+    }
+
+    /// Gives it back what [`RedisServer::restart_empty`] took. It must have been killed.
+    pub(crate) fn restore(&mut self) {
+        fs::remove_dir_all(self.dir.path().join("appendonlydir")).expect("removed");
+        fs::rename(self.dir.path().join("lost"), self.dir.path().join("appendonlydir")).expect("renamed");
+        self.restart();
+    }
+
     /// Ends it at once, as a power cut would; connections are refused from now on.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
