@@ -8,7 +8,7 @@ use super::{
 use crate::{
     factor::Factor,
     policy::Enrolment,
-    step_up::{FactorStatus, StoreError},
+    step_up::{FactorStatus, NewFactor, StoreError},
     types::{FactorId, NonEmpty, SubjectId},
 };
 
@@ -25,6 +25,20 @@ pub(super) enum StoredFactor<'a> {
     Sealed(&'a str, &'a [u8]),
     /// A secret in base32, written by a site's own code.
     Plain(&'a [u8]),
+}
+
+/// Names and seals a factor that is to be enrolled.
+pub(super) fn seal_new(
+    keys: &KeySource,
+    subject: &SubjectId,
+    new: &NewFactor,
+) -> Result<(FactorId, String), StoreError> {
+    let id = match &new.id {
+        Some(id) => id.clone(),
+        None => record::random_factor_id()?,
+    };
+    let record = keys.with(|ring| record::seal(ring, subject, &id, new))?;
+    Ok((id, record))
 }
 
 /// Opens all factors of a subject. One that does not open fails the whole: if it were passed over, whoever

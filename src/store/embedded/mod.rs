@@ -16,7 +16,6 @@ pub use self::database::{EmbeddedOpenError, EmbeddedSettings};
 use super::{
     StoreSettings,
     key_file::KeySource,
-    record,
     sealed::{self, StoredFactor},
 };
 use crate::{
@@ -71,11 +70,7 @@ impl EmbeddedStore {
         subject: &SubjectId,
         new: &NewFactor,
     ) -> Result<(FactorId, usize), StoreError> {
-        let id = match &new.id {
-            Some(id) => id.clone(),
-            None => record::random_factor_id()?,
-        };
-        let record = keys.with(|ring| record::seal(ring, subject, &id, new))?;
+        let (id, record) = sealed::seal_new(keys, subject, new)?;
         let subject = subject.clone();
         self.database
             .write(move |connection| {

@@ -17,7 +17,7 @@ pub(super) use self::marker::Marker;
 use super::{
     StoreSettings,
     key_file::KeySource,
-    record::{self, malformed},
+    record::malformed,
     sealed::{self, StoredFactor},
 };
 use crate::{
@@ -121,13 +121,9 @@ impl RedisStore {
         subject: &SubjectId,
         new: &NewFactor,
     ) -> Result<(FactorId, usize), StoreError> {
-        let id = match &new.id {
-            Some(id) => id.clone(),
-            None => record::random_factor_id()?,
-        };
-        let sealed = keys.with(|ring| record::seal(ring, subject, &id, new))?;
+        let (id, record) = sealed::seal_new(keys, subject, new)?;
         let mut call = ENROL.key(keys::enrolment(subject));
-        call.arg(keys::totp_field(&id)).arg(sealed).arg(FACTORS_MAX);
+        call.arg(keys::totp_field(&id)).arg(record).arg(FACTORS_MAX);
         let verdict: redis::Value =
             self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
         match verdict {
