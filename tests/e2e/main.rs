@@ -16,5 +16,6 @@ mod races;
 
 mod sealing;
 mod secrets;
+#[expect(dead_code, reason = "shared with the contract suite, which needs a little more of it")]
 mod support;
 mod tampering;

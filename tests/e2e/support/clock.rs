@@ -16,19 +16,33 @@ use super::process::{quietly, scratch};
 #[derive(Clone)]
 pub(crate) struct Clock {
     moved: Option<Arc<TempDir>>,
+    stands: bool,
 }
 
 impl Clock {
     /// The machine's own.
     pub(crate) fn real() -> Self {
-        Self { moved: None }
+        Self { moved: None, stands: false }
     }
 
     /// One that can be moved, by libfaketime and a file that it reads at every call.
     pub(crate) fn movable() -> Self {
-        let clock = Self { moved: Some(Arc::new(scratch())) };
+        let clock = Self { moved: Some(Arc::new(scratch())), stands: false };
         clock.set_offset(0);
         clock
+    }
+
+    /// One that stands still until it is set, at a time in Unix seconds.
+    pub(crate) fn standing_at(unix_secs: u64) -> Self {
+        let clock = Self { moved: Some(Arc::new(scratch())), stands: true };
+        clock.set(unix_secs);
+        clock
+    }
+
+    /// Sets a clock that stands still.
+    pub(crate) fn set(&self, unix_secs: u64) {
+        assert!(self.stands, "it runs");
+        self.write(&unix_secs.to_string());
     }
 
     /// Makes a command run under this clock.
@@ -41,18 +55,28 @@ impl Clock {
             .env("FAKETIME_TIMESTAMP_FILE", file)
             .env("FAKETIME_NO_CACHE", "1")
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        if self.stands {
+            command.env("FAKETIME_FMT", "%s");
+        }
     }
 
     /// What it shows, in Unix seconds.
     #[expect(clippy::disallowed_methods, reason = "the tests' one look at the machine's clock")]
     pub(crate) fn now(&self) -> u64 {
+        if self.stands {
+            return self.written();
+        }
         let real = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         real + self.offset()
     }
 
     /// Moves it on by so many seconds.
     pub(crate) fn advance(&self, secs: u64) {
-        self.set_offset(self.offset() + secs);
+        if self.stands {
+            self.set(self.now() + secs);
+        } else {
+            self.set_offset(self.offset() + secs);
+        }
     }
 
     fn file(&self) -> Option<PathBuf> {
@@ -60,19 +84,22 @@ impl Clock {
     }
 
     fn offset(&self) -> u64 {
-        let Some(file) = self.file() else { return 0 };
-        fs::read_to_string(file)
-            .expect("the offset")
-            .trim()
-            .trim_start_matches('+')
-            .parse()
-            .expect("a number")
+        if self.moved.is_some() { self.written() } else { 0 }
     }
 
     fn set_offset(&self, secs: u64) {
+        self.write(&format!("+{secs}"));
+    }
+
+    fn written(&self) -> u64 {
+        let text = fs::read_to_string(self.file().expect("a movable clock")).expect("the time");
+        text.trim().trim_start_matches('+').parse().expect("a number")
+    }
+
+    fn write(&self, time: &str) {
         let file = self.file().expect("a movable clock");
         let beside = file.with_extension("new");
-        fs::write(&beside, format!("+{secs}\n")).expect("written");
+        fs::write(&beside, format!("{time}\n")).expect("written");
         fs::rename(beside, file).expect("renamed"); // whole or not at all: it is read at every call
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct RedisServer {
     address: SocketAddr,
     clock: Clock,
     dir: TempDir,
+    /// `user:password@`, or nothing.
+    credentials: String,
 }
 
 impl RedisServer {
@@ -27,20 +29,26 @@ impl RedisServer {
     pub(crate) fn start(clock: &Clock) -> Self {
         let address = (Ipv4Addr::LOCALHOST, free_port()).into();
         let dir = scratch();
-        let mut server = Self { child: None, address, clock: clock.clone(), dir };
+        let mut server = Self { child: None, address, clock: clock.clone(), dir, credentials: String::new() };
         server.restart();
         server
     }
 
     /// What goes into `[store] url`.
     pub(crate) fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        format!("redis://{}{}", self.credentials, self.address)
+    }
+
+    /// Makes [`RedisServer::url`] that of another user.
+    pub(crate) fn log_in_as(&mut self, user: &str, password: &str) {
+        self.credentials = format!("{user}:{password}@");
     }
 
     /// Starts it again, with what it held.
     pub(crate) fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let mut command = Command::new("redis-server");
+        let server = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+        let mut command = Command::new(server);
         command
             .args(["--port", &self.address.port().to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "yes", "--appendfsync", "no"])

@@ -1,0 +1,130 @@
+//! The store is gone, slow, full or read-only: nothing is accepted, and it heals by itself.
+
+use std::time::{Duration, Instant};
+
+use tfa_gateway::{
+    policy::Enrolment,
+    step_up::{EnrolmentStore as _, StoreError},
+};
+
+use crate::{
+    stand::{Stand, accepted, subject},
+    support::StoreKind,
+};
+
+/// Far more than a timeout of half a second, for a machine that is busy.
+const AT_MOST: Duration = Duration::from_secs(10);
+
+fn impatient() -> Stand {
+    let mut stand = Stand::new(StoreKind::Redis);
+    stand.timeout = Duration::from_millis(500);
+    stand
+}
+
+#[test]
+fn a_killed_redis_is_an_error_and_the_first_read_after_its_return_succeeds() {
+    let mut stand = impatient();
+    stand.enrol_alice();
+    let opener = stand.opener();
+    crate::stand::run(&opener, async |store| {
+        assert!(store.load(&subject("alice")).await.is_ok());
+        stand.redis().kill();
+        let since = Instant::now();
+        for _ in 0..50 {
+            assert!(store.load(&subject("alice")).await.is_err());
+        }
+        assert!(since.elapsed() < AT_MOST, "{:?}", since.elapsed());
+        stand.redis().restart();
+        while store.load(&subject("alice")).await.is_err() {
+            assert!(since.elapsed() < 3 * AT_MOST, "it does not come back");
+            tokio::task::yield_now().await;
+        }
+        // Restarted between two reads: the connection is dead, and nobody has noticed yet.
+        stand.redis().kill();
+        stand.redis().restart();
+        assert!(matches!(store.load(&subject("alice")).await, Ok(Enrolment::Active(_))));
+    });
+}
+
+#[test]
+fn a_frozen_redis_is_a_timeout_and_then_works_again() {
+    let mut stand = impatient();
+    let totp = stand.enrol_alice();
+    let code = totp.passcode_now(stand.now());
+    let opener = stand.opener();
+    crate::stand::run(&opener, async |store| {
+        assert!(store.load(&subject("alice")).await.is_ok());
+        stand.redis().freeze();
+        let loaded = store.load(&subject("alice")).await;
+        assert!(matches!(loaded, Err(StoreError::TimedOut { after_ms: 500 })), "{loaded:?}");
+        stand.redis().thaw();
+        let since = Instant::now();
+        while store.load(&subject("alice")).await.is_err() {
+            assert!(since.elapsed() < AT_MOST, "it does not come back");
+        }
+        assert_eq!(stand.present(store, "alice", &code).await.expect("settled"), accepted("f1"));
+    });
+}
+
+#[test]
+fn a_full_redis_accepts_nothing_and_forgets_nothing() {
+    let mut stand = impatient();
+    let totp = stand.enrol_alice();
+    stand.alice_presents("wrong");
+    stand.redis().cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let code = totp.passcode_now(stand.now()).to_string();
+    let settled = stand.run(async |store| stand.present(store, "alice", &code).await);
+    assert!(settled.is_err(), "{settled:?}");
+    assert_eq!(stand.redis().cli(&["HGET", "tfa:{alice}:ledger", "failures_in_a_row"]), "1");
+    stand.redis().cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(stand.alice_presents(&code), accepted("f1"));
+}
+
+#[test]
+fn a_read_only_replica_accepts_nothing() {
+    let mut stand = impatient();
+    let totp = stand.enrol_alice();
+    // A replica of nobody: it answers reads with what it has, and refuses writes.
+    stand.redis().cli(&["CONFIG", "SET", "replica-serve-stale-data", "yes"]);
+    stand.redis().cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    let code = totp.passcode_now(stand.now()).to_string();
+    let settled = stand.run(async |store| stand.present(store, "alice", &code).await);
+    assert!(settled.is_err(), "{settled:?}");
+    stand.redis().cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(stand.alice_presents(&code), accepted("f1"));
+}
+
+#[test]
+fn scripts_that_redis_has_forgotten_are_loaded_again() {
+    let mut stand = impatient();
+    let totp = stand.enrol_alice();
+    let code = totp.passcode_now(stand.now()).to_string();
+    let opener = stand.opener();
+    crate::stand::run(&opener, async |store| {
+        stand.present(store, "alice", "wrong").await.expect("settled");
+        stand.redis().cli(&["SCRIPT", "FLUSH"]);
+        assert_eq!(stand.present(store, "alice", &code).await.expect("settled"), accepted("f1"));
+    });
+}
+
+#[test]
+fn the_acl_user_of_the_documents_may_do_all_that_is_needed() {
+    let mut stand = impatient();
+    let documented = include_str!("../../docs/redis.md");
+    let line = documented.lines().find(|line| line.contains("ACL SETUSER tfa-gateway")).expect("the ACL");
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    let password = words.iter_mut().find(|word| word.starts_with('>')).expect("a password");
+    *password = ">secret";
+    assert_eq!(stand.redis().cli(&words), "OK");
+    stand.redis().log_in_as("tfa-gateway", "secret");
+    let totp = stand.enrol_alice();
+    assert_eq!(stand.alice_presents("wrong"), tfa_gateway::policy::lockout::Settlement::Wrong);
+    assert_eq!(stand.alice_presents(&totp.passcode_now(stand.now())), accepted("f1"));
+    stand.run(async |store| {
+        use tfa_gateway::step_up::EnrolmentRegistry as _;
+        store.ping().await.expect("a ping");
+        store.status(&subject("alice")).await.expect("a status");
+        store.unlock(&subject("alice")).await.expect("unlocked");
+        assert_eq!(store.disable(&subject("alice")).await.expect("disabled"), 1);
+    });
+}
