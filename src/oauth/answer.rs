@@ -29,12 +29,15 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
     if encoded {
         return Answer::Unclear("it has a Content-Encoding, though none was accepted");
     }
-    if CREDENTIALS.iter().any(|name| memmem::find(body, name.as_bytes()).is_some()) {
-        return Answer::Token;
-    }
     let json = serde_json::from_slice::<serde_json::Value>(body).ok();
-    if json.as_ref().is_some_and(holds_credentials) {
-        return Answer::Token;
+    match &json {
+        Some(json) if holds_credentials(json) => return Answer::Token,
+        // In JSON only a member's name counts, for an error may well mention a token.
+        Some(_) => {}
+        None if CREDENTIALS.iter().all(|name| memmem::find(body, name.as_bytes()).is_none()) => {}
+        None if status.is_success() => return Answer::Token,
+        // An error page that mentions one must not count as an accepted password.
+        None => return Answer::Unclear("it mentions a token in what is not JSON"),
     }
     if status.is_client_error() || status.is_server_error() {
         return Answer::Refusal;
@@ -46,7 +49,7 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
     Answer::Unclear("it is neither an error nor a token answer in JSON")
 }
 
-/// Finds names that were written with escapes (`\u0061ccess_token`).
+/// Finds names at any depth, and such as were written with escapes (`\u0061ccess_token`).
 fn holds_credentials(value: &serde_json::Value) -> bool {
     match value {
         serde_json::Value::Object(members) => members
@@ -79,7 +82,21 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_not_quite_json_is_a_token() {
+        for body in [
+            "\u{feff}{\"access_token\":\"x\"}",
+            "{\"access_token\":\"x\"}}",
+            "access_token=x&token_type=bearer",
+        ] {
+            assert_eq!(judge(200, body), Answer::Token, "{body}");
+            assert!(matches!(judge(400, body), Answer::Unclear(_)), "{body}");
+        }
+    }
+
+    #[test]
     fn an_error_is_a_refusal() {
+        let mention = r#"{"error":"invalid_grant","error_description":"no access_token for you"}"#;
+        assert_eq!(judge(400, mention), Answer::Refusal);
         assert_eq!(judge(400, r#"{"error":"invalid_grant"}"#), Answer::Refusal);
         assert_eq!(judge(403, ""), Answer::Refusal);
         assert_eq!(judge(500, "<html>oops</html>"), Answer::Refusal);

@@ -16,9 +16,9 @@ impl Audit for LogAudit {
         let subject = event.subject.as_str();
         let outcome = name(event.outcome);
         match event.outcome {
-            AuditOutcome::ReleasedWithoutFactor | AuditOutcome::UpstreamRefused => {
-                info!(target: "audit", subject, outcome);
-            }
+            // Whoever is refused may have typed a password for a user name: it is not written down.
+            AuditOutcome::UpstreamRefused => info!(target: "audit", outcome),
+            AuditOutcome::ReleasedWithoutFactor => info!(target: "audit", subject, outcome),
             AuditOutcome::ReleasedWithFactor => {
                 let factor = event.factor.map(ToString::to_string);
                 info!(target: "audit", subject, outcome, factor);
