@@ -19,3 +19,4 @@ mod secrets;
 #[expect(dead_code, reason = "shared with the contract suite, which needs a little more of it")]
 mod support;
 mod tampering;
+mod tls;

@@ -21,7 +21,7 @@ pub(crate) use assertions::{
 pub(crate) use clock::{Clock, Passcodes};
 pub(crate) use gateway::{BINARY, Gateway, GatewayConfig};
 pub(crate) use http::{Response, exchange, in_parallel};
-pub(crate) use process::{PATIENCE, end, lines, quietly, spawn};
+pub(crate) use process::{PATIENCE, end, free_port, lines, quietly, spawn};
 pub(crate) use redis::RedisServer;
 pub(crate) use request::{TokenRequest, get};
 pub(crate) use scripted::{Peer, ScriptedUpstream};

@@ -1,0 +1,161 @@
+//! TLS to the upstream and to Redis, with certificates of an authority that the system is told to trust.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command},
+};
+
+use crate::support::{
+    PATIENCE, Stage, StoreKind, TokenRequest, assert_denied, assert_token, end, free_port, lines, quietly,
+    spawn,
+};
+
+/// Certificates of one authority, for the address 127.0.0.1 or for a name that nothing has.
+struct Authority {
+    dir: PathBuf,
+}
+
+impl Authority {
+    fn new(dir: &Path) -> Self {
+        let authority = Self { dir: dir.to_owned() };
+        authority
+            .openssl(&["req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=Test authority"], "ca");
+        authority
+    }
+
+    /// A certificate and its key.
+    fn certify(&self, alternative_name: &str) -> (PathBuf, PathBuf) {
+        let name = format!("/CN={alternative_name}");
+        let extension = format!("subjectAltName={alternative_name}");
+        let (ca, ca_key) = (self.file("ca.pem"), self.file("ca.key"));
+        self.openssl(
+            &[
+                "req",
+                "-x509",
+                "-nodes",
+                "-newkey",
+                "rsa:2048",
+                "-subj",
+                &name,
+                "-addext",
+                &extension,
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+                "-CA",
+                &ca,
+                "-CAkey",
+                &ca_key,
+            ],
+            "server",
+        );
+        (self.file("server.pem").into(), self.file("server.key").into())
+    }
+
+    fn openssl(&self, arguments: &[&str], name: &str) {
+        let (certificate, key) = (self.file(&format!("{name}.pem")), self.file(&format!("{name}.key")));
+        quietly(Command::new("openssl").args(arguments).args([
+            "-days",
+            "2",
+            "-out",
+            &certificate,
+            "-keyout",
+            &key,
+        ]));
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.dir.join(name).to_str().expect("UTF-8").to_owned()
+    }
+}
+
+/// A process that ends with the test.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        end(&mut self.0);
+    }
+}
+
+/// TLS in front of the stage's upstream; the stage is told to go there.
+fn put_tls_in_front(stage: &mut Stage, (certificate, key): (PathBuf, PathBuf)) -> Ending {
+    let mut command = Command::new("node");
+    command
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/upstreams/tls/front.mjs"))
+        .args([certificate, key])
+        .arg(stage.upstream.address().port().to_string());
+    let mut front = spawn(&command);
+    let output = lines(front.stdout.take().expect("a pipe"));
+    let ready = output.recv_timeout(PATIENCE).expect("it gets ready");
+    let port = ready.trim().strip_prefix("READY ").expect("its port").to_owned();
+    stage.config.set_text("upstream.url", &format!("https://127.0.0.1:{port}"));
+    Ending(front)
+}
+
+#[test]
+fn an_https_upstream_of_a_trusted_authority_is_used() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let authority = Authority::new(stage.config.dir());
+    let _front = put_tls_in_front(&mut stage, authority.certify("IP:127.0.0.1"));
+    stage.config.set_env("SSL_CERT_FILE", &authority.file("ca.pem"));
+    let alice = stage.enrol("alice");
+    stage.serve();
+    assert_token(&stage.send(&TokenRequest::alice().code(&alice.code())));
+    assert_token(&stage.send(&TokenRequest::password("bob", "hunter22")));
+}
+
+#[test]
+fn an_https_upstream_of_another_name_or_authority_gets_no_password() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let authority = Authority::new(stage.config.dir());
+    let _front = put_tls_in_front(&mut stage, authority.certify("DNS:elsewhere.test"));
+    stage.config.set_env("SSL_CERT_FILE", &authority.file("ca.pem"));
+    stage.serve();
+    assert_denied(&stage.send(&TokenRequest::alice()), 502, "temporarily_unavailable");
+
+    let _front = put_tls_in_front(&mut stage, authority.certify("IP:127.0.0.1"));
+    stage.config.set_env("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt");
+    stage.serve();
+    assert_denied(&stage.send(&TokenRequest::alice()), 502, "temporarily_unavailable");
+}
+
+#[test]
+fn a_redis_behind_tls_is_used_if_its_authority_is_trusted_and_not_otherwise() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let authority = Authority::new(stage.config.dir());
+    let (certificate, key) = authority.certify("IP:127.0.0.1");
+    let port = free_port().to_string();
+    let mut command = Command::new("redis-server");
+    command
+        .args([
+            "--port",
+            "0",
+            "--tls-port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--tls-auth-clients",
+            "no",
+            "--save",
+            "",
+        ])
+        .args(["--requirepass", "hunter2hunter2", "--tls-ca-cert-file", &authority.file("ca.pem")])
+        .args(["--tls-cert-file".as_ref(), certificate.as_os_str()])
+        .args(["--tls-key-file".as_ref(), key.as_os_str()]);
+    let mut redis = spawn(&command);
+    let output = lines(redis.stdout.take().expect("a pipe"));
+    let _redis = Ending(redis);
+    while !output.recv_timeout(PATIENCE).expect("redis-server gets ready").contains("Ready to accept") {}
+
+    stage.config.set_text("store.url", &format!("rediss://:hunter2hunter2@127.0.0.1:{port}/0"));
+    stage.config.set("store.timeout_ms", "5000");
+    stage.config.run(&["keys", "generate"]).ok();
+    stage.config.set_env("SSL_CERT_FILE", &authority.file("ca.pem"));
+    let alice = stage.enrol("alice");
+    stage.serve();
+    assert_token(&stage.send(&TokenRequest::alice().code(&alice.code())));
+
+    stage.config.set_env("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt");
+    stage.serve();
+    assert_denied(&stage.send(&TokenRequest::alice()), 503, "temporarily_unavailable");
+}
