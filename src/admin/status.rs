@@ -70,7 +70,7 @@ impl StatusReport {
 impl fmt::Display for StatusReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let enrolled = if self.status.factors.is_empty() { "not enrolled" } else { "enrolled" };
-        writeln!(f, "{}: {enrolled}", self.subject)?;
+        writeln!(f, "  {enrolled}")?;
         for factor in &self.status.factors {
             write!(f, "  factor {}", factor.id)?;
             if let Some(label) = &factor.label {

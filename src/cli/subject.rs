@@ -75,7 +75,7 @@ pub(super) fn enrol(settings: &Settings, arguments: &EnrolArguments) -> Result<(
         return Ok(());
     }
     println!("{}\n", draw(&enrolled.otpauth_uri)?);
-    println!("subject   {subject}");
+    println!("subject   {}", named(&arguments.subject, &subject));
     println!("factor    {}", enrolled.factor_id);
     println!("secret    {}", *enrolled.secret_base32);
     println!("uri       {}", *enrolled.otpauth_uri);
@@ -95,6 +95,7 @@ pub(super) fn status(settings: &Settings, arguments: &Arguments) -> Result<(), C
     if arguments.json {
         println!("{}", report.to_json());
     } else {
+        println!("{}", named(&arguments.subject, &subject));
         print!("{report}");
     }
     Ok(())
@@ -124,6 +125,11 @@ pub(super) fn unlock(settings: &Settings, arguments: &Arguments) -> Result<(), C
         println!("{subject} had no failures and no lock");
     }
     Ok(())
+}
+
+/// The subject, with what was typed if that is another text: `mary` and `Marü` are the subject `maru`.
+fn named(typed: &str, subject: &SubjectId) -> String {
+    if typed == subject.as_str() { typed.to_owned() } else { format!("{subject}, which is {typed:?} folded") }
 }
 
 /// Draws a QR code for a terminal, light on dark: a scanner sees dark modules on a light ground.

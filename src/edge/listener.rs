@@ -1,7 +1,8 @@
 //! One listener a runtime thread: accepts, serves, drains.
 //!
 //! Invariants: no error of `accept` ends the loop; a connection counts until its last response is out; a
-//! drain ends at its deadline whatever a client does.
+//! client that does not read loses its connection, and frees the upstream's; a drain ends at its deadline
+//! whatever a client does.
 
 use std::{
     cell::Cell,
@@ -15,7 +16,7 @@ use std::{
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::TcpStream,
     sync::{Notify, watch},
@@ -38,7 +39,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct ListenSettings {
     /// Where it listens.
     pub address: SocketAddr,
-    /// How long the head of a request may take, the wait for it on a kept connection included.
+    /// How long the head of a request may take, the wait for it on a kept connection included; and how long
+    /// a client may take none of an answer that is ready for it.
     pub header_timeout: Duration,
     /// Connections of one thread; more wait in the kernel.
     pub connections_max: usize,
@@ -95,6 +97,7 @@ where
                 spawn_local(serve_connection(
                     stream,
                     Peer { address },
+                    settings.header_timeout,
                     builder.clone(),
                     shutdown.clone(),
                     service.clone(),
@@ -136,6 +139,7 @@ fn builder(settings: &ListenSettings) -> http1::Builder {
 async fn serve_connection<S, F>(
     stream: TcpStream,
     peer: Peer,
+    send_timeout: Duration,
     builder: http1::Builder,
     mut shutdown: watch::Receiver<bool>,
     service: S,
@@ -144,7 +148,11 @@ async fn serve_connection<S, F>(
     S: Fn(Request<Incoming>, Peer) -> F + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
-    if let Err(error) = stream.set_nodelay(true) {
+    // The kernel counts for how long nothing that was sent is taken, closed windows included (tcp(7)).
+    let prepared = stream
+        .set_nodelay(true)
+        .and_then(|()| SockRef::from(&stream).set_tcp_user_timeout(Some(send_timeout)));
+    if let Err(error) = prepared {
         debug!(%error, "a connection was gone before it was served");
         return;
     }
@@ -194,5 +202,42 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.0.count.set(self.0.count.get().saturating_sub(1));
         self.0.closed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use bytes::Bytes;
+    use tokio::runtime::{Builder, LocalOptions};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_client_that_does_not_read_does_not_hold_its_connection() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let client = std::thread::spawn(move || {
+            let mut client = std::net::TcpStream::connect(address).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+            stop.send(true).unwrap();
+            client
+        });
+        let settings =
+            ListenSettings { header_timeout: Duration::from_secs(1), ..ListenSettings::at(address) };
+        let answer = |_, _| async { Response::new(GatewayBody::from(Bytes::from(vec![0; 64 << 20]))) };
+        let runtime =
+            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        let drained = runtime.block_on(async {
+            let serving = serve(listener, &settings, 2 * PATIENCE, stopped, answer);
+            tokio::time::timeout(PATIENCE, serving).await
+        });
+        assert!(drained.is_ok(), "the connection is still open");
+        drop(client.join().unwrap());
     }
 }

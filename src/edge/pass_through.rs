@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{CONTENT_LENGTH, EXPECT, HOST},
+    header::{CONTENT_LENGTH, EXPECT, HOST, UPGRADE},
     request::Parts,
     uri::PathAndQuery,
 };
@@ -78,7 +78,7 @@ impl Gateway {
 
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if is_upgrade {
-            if !wants_websocket {
+            if !wants_websocket || !switches_to_websocket(response.headers()) {
                 return Err(PassThroughError::BadRequest(
                     "the server switches to a protocol that nobody asked for",
                 ));
@@ -102,6 +102,11 @@ impl Gateway {
         let is_trusted = self.trusted_proxies.contains(peer);
         set_forwarded(headers, Forwarded { peer: peer.address.ip(), is_trusted, host });
     }
+}
+
+/// A 101 that names no protocol, or another one, is no tunnel: bytes of a client would lead past the gateway.
+fn switches_to_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn returned<B: Into<GatewayBody>>(response: Response<B>, is_upgrade: bool) -> Response<GatewayBody> {
@@ -148,4 +153,19 @@ fn expects_continue(head: &Parts, body: &Incoming) -> bool {
             .headers
             .get(EXPECT)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_that_names_websocket_opens_a_tunnel() {
+        for (protocol, opens) in
+            [(Some("websocket"), true), (Some("WebSocket"), true), (Some("h2c"), false), (None, false)]
+        {
+            let headers = protocol.map(|p| (UPGRADE, HeaderValue::from_static(p))).into_iter().collect();
+            assert_eq!(switches_to_websocket(&headers), opens, "{protocol:?}");
+        }
+    }
 }

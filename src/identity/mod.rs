@@ -4,6 +4,9 @@
 //! is that two users whose names differ only in what is folded share their second factor; see
 //! `docs/redis.md`.
 
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
+
 use crate::types::{SubjectId, fold, limits::USERNAME_BYTES_MAX};
 
 /// Why a user name cannot be a subject.
@@ -22,6 +25,9 @@ pub enum UsernameFault {
     /// collations take all of them for one.
     #[error("must not contain characters above U+FFFF")]
     AboveBmp,
+    /// What collations take for Latin letters or digits, and Unicode does not decompose.
+    #[error("must not contain letters and numerals that no language writes today")]
+    Lookalike,
 }
 
 /// Folds a user name, as typed, to the subject that it claims to be.
@@ -35,11 +41,34 @@ pub fn fold_username(typed: &str) -> Result<SubjectId, UsernameFault> {
     if typed.chars().any(|c| c > '\u{FFFF}') {
         return Err(UsernameFault::AboveBmp);
     }
+    // The iota below a letter is decomposed from what people write; by itself it is an `ι` to MySQL.
+    if typed.contains('\u{345}') || typed.chars().any(is_invisible) || typed.nfkd().any(is_lookalike) {
+        return Err(UsernameFault::Lookalike);
+    }
     let folded = fold::coarse(typed);
     if folded.is_empty() {
         return Err(UsernameFault::Empty);
     }
     Ok(SubjectId::from_folded(&folded))
+}
+
+/// Letters above and below letters, historic and phonetic ones, runes, and numerals that are no digits:
+/// `al\u{365}ce` is `alice` in MySQL's `utf8_unicode_ci`. Nobody's name has them, so that no table of what each
+/// collation takes them for is needed.
+fn is_lookalike(c: char) -> bool {
+    use GeneralCategory::{LetterNumber, OtherNumber};
+    matches!(c, '\u{18D}' | '\u{1BE}' | '\u{238}'..='\u{239}' | '\u{2A3}'..='\u{2AB}' | '\u{363}'..='\u{36F}'
+        | '\u{16A0}'..='\u{16FF}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1C80}'..='\u{1C8F}' | '\u{1D00}'..='\u{1DFF}'
+        | '\u{1EFA}'..='\u{1EFF}' | '\u{2DE0}'..='\u{2DFF}' | '\u{A640}'..='\u{A69F}' | '\u{A720}'..='\u{A7FF}'
+        | '\u{A8E0}'..='\u{A8F1}' | '\u{AB30}'..='\u{AB6F}')
+        || matches!(c.general_category(), LetterNumber | OtherNumber)
+}
+
+/// Isolated forms of Arabic marks, and letters of old scripts that some collation ignores: with them a name is
+/// another one here and the same one there.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{6DE}' | '\u{7FA}' | '\u{824}' | '\u{828}' | '\u{180A}' | '\u{1CD3}' | '\u{1CF2}'..='\u{1CF3}' | '\u{FC5E}'..='\u{FC63}'
+        | '\u{FCF2}'..='\u{FCF4}' | '\u{FE70}'..='\u{FE7F}')
 }
 
 #[cfg(test)]
@@ -52,6 +81,41 @@ mod tests {
         assert_eq!(fold_username("alice😀"), Err(UsernameFault::AboveBmp));
         assert_eq!(fold_username(" \u{301} "), Err(UsernameFault::Empty));
         assert_eq!(fold_username(&"a".repeat(1025)), Err(UsernameFault::TooLong));
+    }
+
+    #[test]
+    fn a_name_with_letters_that_only_databases_can_read_is_refused() {
+        for typed in [
+            "al\u{365}ce",
+            "bo\u{1DE8}",
+            "ali\u{2DED}e",
+            "Ꝺavid",
+            "eꜳ",
+            "bob❿",
+            "bob៱",
+            "joʦ",
+            "\u{FE70}bob",
+            "Ν\u{345}κος",
+        ] {
+            assert_eq!(fold_username(typed), Err(UsernameFault::Lookalike), "{typed}");
+        }
+        for typed in [
+            "José",
+            "Müller",
+            "ⓐlice",
+            "x²",
+            "Ⅷ",
+            "Nguyễn",
+            "عليّ",
+            "Жанна",
+            "张伟",
+            "김",
+            "कमल",
+            "Gal·la",
+            "ᾳ",
+        ] {
+            assert!(fold_username(typed).is_ok(), "{typed}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What an upstream's answer to a token request is: a token, a refusal, or unclear.
 //!
-//! The rule: an answer is a token when its body says so, whatever its status; it is a refusal only when
-//! it certainly holds none; and what is neither is unclear, which never clears anything.
+//! The rule: an answer is a token when its body has a member that says so, whatever its status; it is a
+//! refusal only when it certainly holds none; and what is neither is unclear, which never clears anything
+//! and counts against nobody.
 
 use http::{HeaderMap, StatusCode, header::CONTENT_ENCODING};
 use memchr::memmem;
@@ -29,27 +30,30 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
     if encoded {
         return Answer::Unclear("it has a Content-Encoding, though none was accepted");
     }
+    let mentions = CREDENTIALS.iter().any(|name| memmem::find(body, name.as_bytes()).is_some());
     let json = serde_json::from_slice::<serde_json::Value>(body).ok();
-    match &json {
-        Some(json) if holds_credentials(json) => return Answer::Token,
-        // In JSON only a member's name counts, for an error may well mention a token.
-        Some(_) => {}
-        None if CREDENTIALS.iter().all(|name| memmem::find(body, name.as_bytes()).is_none()) => {}
-        None if status.is_success() => return Answer::Token,
-        // An error page that mentions one must not count as an accepted password.
-        None => return Answer::Unclear("it mentions a token in what is not JSON"),
+    if json.as_ref().is_some_and(holds_credentials) {
+        return Answer::Token;
     }
     if status.is_client_error() || status.is_server_error() {
-        return Answer::Refusal;
+        // JSON was searched member by member: a mention is a value, as a refusal repeats what was sent
+        // (`Check the 'access_token' scope`), and whoever sends it need not know a password.
+        return match json {
+            None if mentions => Answer::Unclear("it is an error that mentions a token and is not JSON"),
+            _ => Answer::Refusal,
+        };
     }
     // Some servers refuse with a 200 (RFC 6749 section 5.2 wants a 400): the body says so.
-    if json.as_ref().and_then(|json| json.get("error")).is_some() {
+    if json.as_ref().and_then(|json| json.get("error")).is_some_and(serde_json::Value::is_string) {
         return Answer::Refusal;
+    }
+    if mentions {
+        return Answer::Token;
     }
     Answer::Unclear("it is neither an error nor a token answer in JSON")
 }
 
-/// Finds names at any depth, and such as were written with escapes (`\u0061ccess_token`).
+/// Finds the members that carry credentials at any depth, escaped names (`\u0061ccess_token`) included.
 fn holds_credentials(value: &serde_json::Value) -> bool {
     match value {
         serde_json::Value::Object(members) => members
@@ -82,25 +86,28 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_not_quite_json_is_a_token() {
-        for body in [
-            "\u{feff}{\"access_token\":\"x\"}",
-            "{\"access_token\":\"x\"}}",
-            "access_token=x&token_type=bearer",
-        ] {
-            assert_eq!(judge(200, body), Answer::Token, "{body}");
-            assert!(matches!(judge(400, body), Answer::Unclear(_)), "{body}");
-        }
-    }
-
-    #[test]
     fn an_error_is_a_refusal() {
-        let mention = r#"{"error":"invalid_grant","error_description":"no access_token for you"}"#;
-        assert_eq!(judge(400, mention), Answer::Refusal);
         assert_eq!(judge(400, r#"{"error":"invalid_grant"}"#), Answer::Refusal);
         assert_eq!(judge(403, ""), Answer::Refusal);
         assert_eq!(judge(500, "<html>oops</html>"), Answer::Refusal);
         assert_eq!(judge(200, r#"{"error":"invalid_grant"}"#), Answer::Refusal);
+    }
+
+    #[test]
+    fn a_refusal_that_repeats_what_was_sent_is_no_token() {
+        for name in CREDENTIALS {
+            let hint = format!(r#"{{"error":"invalid_scope","hint":"Check the `{name}` scope"}}"#);
+            assert_eq!(judge(400, &hint), Answer::Refusal);
+            assert_eq!(judge(200, &hint), Answer::Refusal);
+            assert!(matches!(judge(500, &format!("<html>{name}</html>")), Answer::Unclear(_)));
+        }
+    }
+
+    #[test]
+    fn a_success_that_mentions_a_token_is_a_token_even_if_it_is_not_json() {
+        assert_eq!(judge(200, "access_token=x&expires=3600"), Answer::Token);
+        assert_eq!(judge(200, r#"{"data":"{\"access_token\":\"x\"}"}"#), Answer::Token);
+        assert!(matches!(judge(200, r#"{"error":null,"token":"x"}"#), Answer::Unclear(_)));
     }
 
     #[test]

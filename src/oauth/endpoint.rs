@@ -49,9 +49,13 @@ impl TokenEndpoint {
             !s.is_empty()
                 && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
         };
-        let segments: Vec<String> = path.strip_prefix('/')?.split('/').map(str::to_owned).collect();
-        let needle = segments.last()?.clone();
-        segments.iter().all(|s| plain(s)).then(|| Self { path: path.to_owned(), segments, needle })
+        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        let needle = (*segments.last()?).to_owned();
+        segments.iter().all(|s| plain(s)).then(|| Self {
+            path: path.to_owned(),
+            segments: segments.into_iter().map(fold::coarse).collect(),
+            needle,
+        })
     }
 
     /// The one path that token requests are sent to.
@@ -82,11 +86,16 @@ impl TokenEndpoint {
     }
 
     /// Whether the endpoint's segments stand anywhere in the path, after all that routers are known to
-    /// undo. Bytes that are not UTF-8 are dropped in one reading and taken for Latin-1 in another.
+    /// undo. Bytes that are not UTF-8 are dropped in one reading and taken for Latin-1 in another; a third
+    /// ends where C strings and MySQL's three-byte `utf8` do.
     fn is_disguised(&self, path: &[u8]) -> bool {
         let Some(decoded) = decode_to_fixpoint(path) else { return true };
-        let as_utf8 = String::from_utf8_lossy(&decoded).replace(char::REPLACEMENT_CHARACTER, "");
-        if self.stands_in(&as_utf8) {
+        let lossy = String::from_utf8_lossy(&decoded);
+        let ends = |c: char| c == '\0' || c >= char::REPLACEMENT_CHARACTER;
+        let cut = lossy.split(ends).next().unwrap_or_default();
+        if self.stands_in(&lossy.replace(char::REPLACEMENT_CHARACTER, ""))
+            || cut.len() < lossy.len() && self.stands_in(cut)
+        {
             return true;
         }
         std::str::from_utf8(&decoded).is_err() && {
@@ -95,6 +104,7 @@ impl TokenEndpoint {
         }
     }
 
+    /// Routers that match leading segments leave `..` alone or undo it, so the endpoint may stand at any step.
     fn stands_in(&self, text: &str) -> bool {
         let folded = fold::coarse(text).replace('\\', "/");
         let mut kept: Vec<&str> = Vec::new();
@@ -106,8 +116,11 @@ impl TokenEndpoint {
                 ".." => drop(kept.pop()),
                 _ => kept.push(whole.split(['.', ',', ':', '?', '#']).next().unwrap_or_default().trim()),
             }
+            if ends_with(&kept, &self.segments) {
+                return true;
+            }
         }
-        kept.windows(self.segments.len()).any(|window| window == self.segments)
+        false
     }
 
     /// Drupal routes any path by `?q=`; PHP finds `q` under several spellings.
@@ -123,6 +136,10 @@ impl TokenEndpoint {
                 && self.is_disguised(value.replace('+', " ").as_bytes())
         })
     }
+}
+
+fn ends_with(kept: &[&str], segments: &[String]) -> bool {
+    kept.len() >= segments.len() && kept[kept.len() - segments.len()..] == *segments
 }
 
 /// Percent-decodes until nothing changes; `None` when that takes too long.
@@ -194,6 +211,13 @@ mod tests {
             "/?a=1;q=oauth2%2Ftoken/x",
             "/oauth2/token?q=oauth2/token",
             "/?q[=oauth2/token",
+            "/oauth2/token/../../user",
+            "/?q=oauth2/token/../../user",
+            "/?q=oauth2/token%00x",
+            "/oauth2/token%00x",
+            "/oauth2/token%00/../../user",
+            "/oauth2/token%ffx",
+            "/oauth2/token%F0%9F%98%80x",
             "/%25252525252525252525252525252525252574",
         ] {
             assert_eq!(route(target), Route::Disguised, "{target}");
@@ -215,10 +239,25 @@ mod tests {
             "/oauth2",
             "/oauth2/tokenizer",
             "/a%20b/c",
+            "/%F0%9F%98%80/oauth2",
+            "/oauth2/../token",
             "/?q=node/1",
             "/oauth2/introspect",
         ] {
             assert_eq!(route(target), Route::Elsewhere, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_configured_path_is_folded_as_targets_are() {
+        let endpoint = TokenEndpoint::parse("/system/access-token").unwrap();
+        for (path, expected) in [
+            ("/system/access-token", Route::Token),
+            ("/System/Access-Token", Route::Disguised),
+            ("/system/access-token.json", Route::Disguised),
+            ("/system/access-tokens", Route::Elsewhere),
+        ] {
+            assert_eq!(endpoint.route(path, None), expected, "{path}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The gateway as its clients meet it: the built binary between real stores and real OAuth2 servers.
 
 mod answers;
+mod attacks;
 mod cases;
 mod cli;
 mod clients;
