@@ -86,14 +86,14 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
     let back_channel = BackChannel::new(settings.upstream.url.to_string())?;
     drop(first_pool);
 
-    let gateway_listener = bind("listen.address", settings.listen.address)?;
-    let admin_listener = bind("admin.address", settings.admin_address)?;
+    let gateway_listener = bind("listen.address", settings.listen.address, listener::bind_first)?;
+    let admin_listener = bind("admin.address", settings.admin_address, listener::bind_alone)?;
     let addresses =
         Addresses { gateway: gateway_listener.local_addr()?, admin: admin_listener.local_addr()? };
     // Port 0 has become a port by now, and all threads share it.
     let mut listeners = vec![gateway_listener];
     for _ in 1..settings.threads {
-        listeners.push(bind("listen.address", addresses.gateway)?);
+        listeners.push(bind("listen.address", addresses.gateway, listener::bind_shared)?);
     }
 
     let (stop, stopped) = watch::channel(false);
@@ -156,8 +156,12 @@ fn install_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
-    listener::bind(address).map_err(|source| AppError::Listen { key, address, source })
+fn bind(
+    key: &'static str,
+    address: SocketAddr,
+    how: impl FnOnce(SocketAddr) -> io::Result<TcpListener>,
+) -> Result<TcpListener, AppError> {
+    how(address).map_err(|source| AppError::Listen { key, address, source })
 }
 
 fn runtime() -> io::Result<LocalRuntime> {

@@ -53,15 +53,34 @@ impl ListenSettings {
     }
 }
 
-/// Binds an address that other threads of this process bind as well (`SO_REUSEPORT`).
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+/// Binds an address for this process alone. That of another one is refused, even if it shares its own among
+/// its threads: a forgotten gateway would go on to answer every other request.
+pub fn bind_alone(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(address, false)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Binds an address that the other threads of this process bind as well (`SO_REUSEPORT`), the first of them.
+pub fn bind_first(address: SocketAddr) -> io::Result<TcpListener> {
+    drop(bound(address, false)?);
+    bind_shared(address)
+}
+
+/// Binds an address that [`bind_first`] has bound.
+pub fn bind_shared(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(address, true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 /// Serves until `shutdown` is true, then lets requests in flight finish, for `drain_timeout` at most.
@@ -217,8 +236,20 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     #[test]
+    fn an_address_is_shared_among_threads_and_not_among_gateways() {
+        let first = bind_first("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = first.local_addr().unwrap();
+        let second = bind_shared(address).unwrap();
+        for refused in [bind_first(address), bind_alone(address)] {
+            assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        }
+        drop((first, second));
+        drop(bind_first(address).unwrap());
+    }
+
+    #[test]
     fn a_client_that_does_not_read_does_not_hold_its_connection() {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = bind_alone("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         let client = std::thread::spawn(move || {
