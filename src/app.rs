@@ -82,9 +82,8 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
     let settings = Arc::new(settings);
     let opener = opener(&settings)?;
     // Everything that can be refused is tried on this thread, before the others start.
-    let first_pool = Pool::new(settings.upstream.clone())?;
+    Pool::new(settings.upstream.clone())?;
     let back_channel = BackChannel::new(settings.upstream.url.to_string())?;
-    drop(first_pool);
 
     let gateway_listener = bind("listen.address", settings.listen.address, listener::bind_first)?;
     let admin_listener = bind("admin.address", settings.admin_address, listener::bind_alone)?;
