@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     runtime::{Builder, LocalOptions, LocalRuntime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
 };
 use tracing::{error, info};
@@ -100,12 +100,10 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
     let mut threads = Vec::with_capacity(listeners.len());
     for (number, listener) in listeners.into_iter().enumerate() {
         let (settings, opener, stopped) = (Arc::clone(&settings), opener.clone(), stopped.clone());
-        let ended = ended_sender.clone();
+        let ended = SaysWhenDropped(ended_sender.clone());
         let thread = thread::Builder::new().name(format!("data-plane-{number}")).spawn(move || {
-            let served = serve_thread(&settings, &opener, listener, stopped);
-            // The first thread may be gone already; then nobody needs to know.
-            let _ = ended.send(());
-            served
+            let _ended = ended;
+            serve_thread(&settings, &opener, listener, stopped)
         })?;
         threads.push(thread);
     }
@@ -116,11 +114,13 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
         let health = Rc::new(Health { store: opener.open()?, upstream: back_channel });
         let admin =
             tokio::task::spawn_local(serve_admin(admin_listener, Arc::clone(&settings), health, stopped));
+        // Before anyone is told that it serves: from then on it may be told to stop.
+        let mut stop_signals = StopSignals::new()?;
         info!(gateway = %addresses.gateway, admin = %addresses.admin, upstream = %settings.upstream.url,
             store = %settings.store, threads = settings.threads, "listening");
         on_ready(addresses);
         let unexpected = tokio::select! {
-            signalled = stop_signal() => { signalled?; false }
+            () = stop_signals.recv() => false,
             _ = ended.recv() => true,
         };
         info!("stopping: requests in flight may finish");
@@ -212,11 +212,31 @@ async fn serve_admin(
     pending::<()>().await;
 }
 
-async fn stop_signal() -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM, of service managers, and SIGINT, of terminals.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Tells that a thread has ended, however it did.
+struct SaysWhenDropped(mpsc::UnboundedSender<()>);
+
+impl Drop for SaysWhenDropped {
+    fn drop(&mut self) {
+        // The first thread may be gone already; then nobody needs to know.
+        let _ = self.0.send(());
+    }
 }
