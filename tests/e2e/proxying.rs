@@ -4,24 +4,37 @@
 
 use std::thread;
 
-use crate::support::{Clock, Gateway, GatewayConfig, Peer, ScriptedUpstream};
+use crate::support::{Clock, Gateway, GatewayConfig, Peer, Ran, ScriptedUpstream};
 
-struct Pair {
-    gateway: Gateway,
-    upstream: ScriptedUpstream,
-    _config: GatewayConfig,
+/// A gateway in front of an upstream that the test plays.
+pub(crate) struct Pair {
+    pub(crate) gateway: Gateway,
+    pub(crate) upstream: ScriptedUpstream,
+    config: GatewayConfig,
 }
 
-fn pair() -> Pair {
+pub(crate) fn pair() -> Pair {
     let upstream = ScriptedUpstream::start();
     let mut config = GatewayConfig::new(&upstream.url(), &Clock::real());
     config.set_text("store.url", "embedded:gateway.db");
     let gateway = config.serve();
-    Pair { gateway, upstream, _config: config }
+    Pair { gateway, upstream, config }
 }
 
 impl Pair {
-    fn client(&self) -> Peer {
+    /// Starts the gateway anew with one more setting.
+    pub(crate) fn restart_with(&mut self, key: &str, toml: &str) {
+        self.config.set(key, toml);
+        self.gateway = self.config.serve();
+    }
+
+    /// Runs a command of the gateway's with one more setting.
+    pub(crate) fn run_with(&mut self, key: &str, toml: &str, arguments: &[&str]) -> Ran {
+        self.config.set(key, toml);
+        self.config.run(arguments)
+    }
+
+    pub(crate) fn client(&self) -> Peer {
         Peer::connect(self.gateway.address())
     }
 }

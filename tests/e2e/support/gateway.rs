@@ -11,12 +11,13 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
     clock::Clock,
-    process::{PATIENCE, end, lines, run, scratch, spawn},
+    process::{PATIENCE, end, lines, run, scratch, signal, spawn},
 };
 
 /// The binary that cargo built for these tests.
@@ -205,6 +206,16 @@ impl Gateway {
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
+    }
+
+    /// Tells it to stop, as an init system does, and does not wait.
+    pub(crate) fn ask_to_stop(&self) {
+        signal(self.child.id(), Signal::TERM);
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("its status")
     }
 
     /// Ends it as an init system does, and returns all that it ever printed.

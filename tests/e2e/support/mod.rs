@@ -19,7 +19,7 @@ pub(crate) use assertions::{
     has_token,
 };
 pub(crate) use clock::{Clock, Passcodes};
-pub(crate) use gateway::{BINARY, Gateway, GatewayConfig};
+pub(crate) use gateway::{BINARY, Gateway, GatewayConfig, Ran};
 pub(crate) use http::{Response, exchange, in_parallel};
 pub(crate) use process::{PATIENCE, end, free_port, lines, quietly, spawn};
 pub(crate) use redis::RedisServer;

@@ -60,6 +60,11 @@ impl Peer {
         self.stream.write_all(bytes).expect("sent");
     }
 
+    /// Sends the same bytes again and again until the other end has had enough.
+    pub(crate) fn send_until_closed(&mut self, bytes: &[u8]) {
+        while self.stream.write_all(bytes).is_ok() {}
+    }
+
     /// Reads up to and including a text; returns all of it.
     pub(crate) fn read_through(&mut self, end: &str) -> String {
         loop {
