@@ -12,12 +12,13 @@ use std::{
     thread,
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime::{Builder, LocalOptions, LocalRuntime},
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     config::Settings,
@@ -79,6 +80,7 @@ pub enum AppError {
 /// first thread's runtime.
 pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(), AppError> {
     install_tls_provider();
+    raise_open_files();
     let settings = Arc::new(settings);
     let opener = opener(&settings)?;
     // Everything that can be refused is tried on this thread, before the others start.
@@ -153,6 +155,15 @@ fn opener(settings: &Settings) -> Result<Opener, StoreOpenError> {
 /// ring, for whatever in this process speaks TLS. A second call finds it installed.
 fn install_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Shells and service managers start a process with a soft limit of 1024, for programs that use `select`.
+/// Fewer idle clients than `listen.connections_max` would take every descriptor, the upstream's included.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        warn!(%error, "the limit of open files (ulimit -n) stays as it is");
+    }
 }
 
 fn bind(
@@ -238,5 +249,17 @@ impl Drop for SaysWhenDropped {
     fn drop(&mut self) {
         // The first thread may be gone already; then nobody needs to know.
         let _ = self.0.send(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_files_may_be_open_as_the_system_allows() {
+        raise_open_files();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
     }
 }
