@@ -83,7 +83,7 @@ impl Gateway {
                     "the server switches to a protocol that nobody asked for",
                 ));
             }
-            tunnel::join(client_upgrade, hyper::upgrade::on(&mut response));
+            tunnel::join(client_upgrade, hyper::upgrade::on(&mut response), self.upstream.count_tunnel());
         }
         Ok(returned(response, is_upgrade))
     }

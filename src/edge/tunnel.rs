@@ -7,7 +7,7 @@ use tracing::debug;
 
 /// Copies bytes both ways until one side ends, apart from the connection's own task: a drain does not wait
 /// for tunnels.
-pub(super) fn join(client: OnUpgrade, upstream: OnUpgrade) {
+pub(super) fn join(client: OnUpgrade, upstream: OnUpgrade, until_closed: impl Sized + 'static) {
     spawn_local(async move {
         let (client, upstream) = match futures_util::future::try_join(client, upstream).await {
             Ok(both) => both,
@@ -20,5 +20,6 @@ pub(super) fn join(client: OnUpgrade, upstream: OnUpgrade) {
         if let Err(error) = copy_bidirectional(&mut client, &mut upstream).await {
             debug!(%error, "a tunnel broke");
         }
+        drop(until_closed);
     });
 }

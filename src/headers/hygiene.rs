@@ -4,8 +4,9 @@ use http::{HeaderMap, HeaderName};
 
 /// Fields that never go upstream: the passcode, which is for the gateway alone, and those by which some
 /// frameworks let a client name another path than the one that was judged (CVE-2018-14773).
-const DROPPED: [HeaderName; 3] = [
+const DROPPED: [HeaderName; 4] = [
     HeaderName::from_static("x-drupal-tfa"),
+    HeaderName::from_static("x-original-uri"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
 ];
@@ -42,6 +43,7 @@ mod tests {
             "x_drupal_tfa",
             "x.drupal.tfa",
             "x-original-url",
+            "x-original-uri",
             "x-rewrite-url",
             "content_type",
             "x-kept",

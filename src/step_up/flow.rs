@@ -80,15 +80,20 @@ where
         Either::Left((answer, loading)) => (answer?, Either::Left(loading)),
         Either::Right((enrolment, sending)) => (sending.await?, Either::Right(ready(enrolment))),
     };
-    let kind = classify(answer.status(), answer.headers(), answer.body());
-    if kind == Answer::Refusal {
-        record(AuditOutcome::UpstreamRefused, None);
-        return Ok(Outcome::Relay(answer));
+    match classify(answer.status(), answer.headers(), answer.body()) {
+        Answer::Token => {}
+        Answer::Refusal => {
+            record(AuditOutcome::UpstreamRefused, None);
+            return Ok(Outcome::Relay(answer));
+        }
+        // For everyone, before the enrolment is looked at: it may be an answer to a wrong password, and whoever
+        // sent that must not learn who is enrolled.
+        Answer::Unclear(rule) => return Err(UpstreamFault::NotUnderstood(rule).into()),
     }
     let withheld = WithheldToken::new(answer);
 
     let cleared = match enrolment.await {
-        Ok(enrolment) => clear(flow, &subject, &enrolment, &presented, kind).await,
+        Ok(enrolment) => clear(flow, &subject, &enrolment, &presented).await,
         Err(error) => Err(error.into()),
     };
     match cleared {
@@ -120,17 +125,12 @@ async fn clear<S, U, C, A>(
     subject: &SubjectId,
     enrolment: &Enrolment,
     presented: &Presented,
-    kind: Answer,
 ) -> Result<Cleared, GateError>
 where
     S: AttemptLedger + Fingerprints,
     C: Clock,
 {
-    let need = need(enrolment, presented);
-    if let (Answer::Unclear(rule), Need::Challenge(_) | Need::Attempt { .. }) = (kind, &need) {
-        return Err(UpstreamFault::NotUnderstood(rule).into());
-    }
-    let (factors, passcode) = match need {
+    let (factors, passcode) = match need(enrolment, presented) {
         Need::Nothing(not_required) => return Ok(Cleared::Yes(not_required.into())),
         Need::Challenge(challenge) => return Ok(Cleared::No(challenge)),
         Need::Attempt { factors, passcode } => (factors, passcode),

@@ -8,12 +8,12 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, Metadata},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -175,12 +175,18 @@ impl KeySource {
     }
 }
 
+/// Flags of open(2), as the standard library takes them.
+fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
 fn identify(metadata: &Metadata) -> Identity {
     (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
 fn open(path: &Path) -> Result<(KeyRing, Identity), KeyFileError> {
-    let file = match File::open(path) {
+    // Not to wait for whoever writes, should it be a pipe: that is found out next.
+    let file = match fs::OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(KeyFileError::Missing { path: path.to_owned() });
@@ -241,6 +247,8 @@ fn locked<T>(
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
+        .custom_flags(flags(OFlags::NOFOLLOW))
         .open(&lock_path)
         .map_err(io_error(path))?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| io_error(path)(error.into()))?;
@@ -349,6 +357,14 @@ mod tests {
             let said = load(&path).unwrap_err().to_string();
             assert!(!said.contains("c2hvcnQ"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let (_directory, path) = directory();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(load(&path).unwrap_err().to_string().contains("is not a regular file"));
     }
 
     #[test]

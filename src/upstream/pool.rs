@@ -113,6 +113,11 @@ impl Pool {
         self.0.settings.response_timeout
     }
 
+    /// Counts a connection that has become a tunnel, for as long as the value lives: it is as open as before.
+    pub fn count_tunnel(&self) -> impl Sized + 'static {
+        Counted::new(&self.0.open)
+    }
+
     /// Sends a request and waits for the head of its answer; `progress` is that of its body. The time limit
     /// starts anew with every piece of the body.
     pub async fn send(

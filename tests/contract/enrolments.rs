@@ -187,7 +187,13 @@ fn a_ledger_that_is_no_ledger_of_ours_accepts_nothing() {
     let mut stand = Stand::new(StoreKind::Redis);
     let totp = stand.enrol_alice();
     let code = totp.passcode_now(stand.now()).to_string();
-    for (field, value) in [("used:f1", "x"), ("locked_until", "soon"), ("failures_in_a_row", "many")] {
+    for (field, value) in [
+        ("used:f1", "x"),
+        ("locked_until", "soon"),
+        ("failures_in_a_row", "many"),
+        ("failures_in_a_row", "-100"),
+        ("locked_until", "nan"),
+    ] {
         stand.redis().cli(&["DEL", "tfa:{alice}:ledger"]);
         stand.redis().cli(&["HSET", "tfa:{alice}:ledger", field, value]);
         let settled = stand.run(async |store| stand.present(store, "alice", &code).await);

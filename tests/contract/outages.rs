@@ -1,6 +1,10 @@
 //! The store is gone, slow, full or read-only: nothing is accepted, and it heals by itself.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
 
 use tfa_gateway::{
     policy::Enrolment,
@@ -127,4 +131,30 @@ fn the_acl_user_of_the_documents_may_do_all_that_is_needed() {
         store.unlock(&subject("alice")).await.expect("unlocked");
         assert_eq!(store.disable(&subject("alice")).await.expect("disabled"), 1);
     });
+}
+
+#[test]
+fn an_embedded_store_that_was_replaced_while_it_was_open_serves_nobody() {
+    let stand = Stand::new(StoreKind::Embedded);
+    let totp = stand.enrol_alice();
+    let code = totp.passcode_now(stand.now()).to_string();
+    stand.run(async |store| {
+        assert!(matches!(store.load(&subject("alice")).await, Ok(Enrolment::Active(_))));
+        let aside = stand.file().with_extension("aside");
+        fs::copy(stand.file(), &aside).expect("copied");
+        fs::rename(&aside, stand.file()).expect("replaced");
+        assert!(store.load(&subject("alice")).await.is_err());
+        assert!(store.load(&subject("bob")).await.is_err());
+        let settled = stand.present(store, "alice", &code).await;
+        assert!(settled.is_err(), "{settled:?}");
+    });
+}
+
+#[test]
+fn an_embedded_store_that_others_can_write_is_refused_by_path_and_mode() {
+    let stand = Stand::new(StoreKind::Embedded);
+    stand.enrol_alice();
+    fs::set_permissions(stand.file(), fs::Permissions::from_mode(0o666)).expect("opened to all");
+    let said = stand.try_opener().err().expect("refused").to_string();
+    assert!(said.contains("0666") && said.contains("chmod 600"), "{said}");
 }

@@ -24,7 +24,9 @@ use tfa_gateway::{
         AttemptLedger as _, EnrolmentRegistry as _, EnrolmentStore as _, Fingerprints as _, NewFactor,
         StoreError,
     },
-    store::{EmbeddedSettings, Opener, RedisSettings, Store, StoreChoice, StoreSettings, key_file},
+    store::{
+        EmbeddedSettings, Opener, RedisSettings, Store, StoreChoice, StoreOpenError, StoreSettings, key_file,
+    },
     types::{FactorId, Secret, SubjectId, UnixTime},
 };
 use tokio::runtime::{Builder, LocalOptions};
@@ -120,6 +122,11 @@ impl Stand {
 
     /// What threads and processes open stores with.
     pub(crate) fn opener(&self) -> Opener {
+        self.try_opener().expect("a store")
+    }
+
+    /// The same, where it may be refused.
+    pub(crate) fn try_opener(&self) -> Result<Opener, StoreOpenError> {
         let choice = match &self.redis {
             Some(redis) => {
                 StoreChoice::Redis(RedisSettings::parse(&redis.url(), self.timeout).expect("a URL"))
@@ -132,7 +139,7 @@ impl Stand {
             default_totp: TotpParameters::default(),
             lockout: LOCKOUT,
         };
-        Opener::new(&choice, self.key_file(), settings, self.now()).expect("a store")
+        Opener::new(&choice, self.key_file(), settings, self.now())
     }
 
     /// Works on a store that is opened for it.

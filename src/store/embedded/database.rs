@@ -1,8 +1,7 @@
 //! The file, and the two threads that own connections to it.
 
 use std::{
-    fs, io,
-    os::unix::fs::OpenOptionsExt as _,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -12,7 +11,10 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc;
 
-use super::worker::{self, Job, WAITING_MAX};
+use super::{
+    file::StoreFile,
+    worker::{self, Job, WAITING_MAX},
+};
 use crate::step_up::StoreError;
 
 /// `TFAG`: tells our files from others'.
@@ -72,6 +74,17 @@ pub enum EmbeddedOpenError {
         /// Which file.
         path: PathBuf,
     },
+    /// Others may write it.
+    #[error(
+        "the store {path} has mode {mode:04o}, so that others can write it; it must be 0600: run `chmod 600 {path}`",
+        path = path.display()
+    )]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// It is a database of something else.
     #[error("the file {path} is a database, but not one of tfa-gateway", path = path.display())]
     Foreign {
@@ -124,8 +137,7 @@ impl Database {
         }
         let io = |source| EmbeddedOpenError::Io { path: path.clone(), source };
         let sqlite = |source| EmbeddedOpenError::Sqlite { path: path.clone(), source };
-        // Made here and not by SQLite, for its mode; SQLite gives the files beside it the same one.
-        fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
+        let file = StoreFile::open(path)?;
         let writer = connect(settings).map_err(sqlite)?;
         prepare(path, &writer)?;
         let is_new = writer
@@ -134,14 +146,15 @@ impl Database {
         let reader = connect(settings).map_err(sqlite)?;
         let (reading, read_jobs) = mpsc::channel(WAITING_MAX);
         let (writing, write_jobs) = mpsc::channel(WAITING_MAX);
+        let file_to_read = file.clone();
         let handles = vec![
             thread::Builder::new()
                 .name("store-reader".into())
-                .spawn(move || worker::read(&reader, read_jobs))
+                .spawn(move || worker::read(&file_to_read, &reader, read_jobs))
                 .map_err(io)?,
             thread::Builder::new()
                 .name("store-writer".into())
-                .spawn(move || worker::write(&writer, write_jobs))
+                .spawn(move || worker::write(&file, &writer, write_jobs))
                 .map_err(io)?,
         ];
         let timeout = settings.timeout;

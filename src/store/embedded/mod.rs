@@ -6,6 +6,7 @@
 //! accepts nothing.
 
 mod database;
+mod file;
 mod ledger;
 mod worker;
 

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::file::StoreFile;
 use crate::step_up::StoreError;
 
 /// Pieces of work that may wait for a thread; what comes on top of them is refused.
@@ -56,21 +57,32 @@ where
 }
 
 /// Reads, one after the other.
-pub(super) fn read(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+pub(super) fn read(file: &StoreFile, connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     while let Some(mut job) = jobs.blocking_recv() {
-        job.run(connection);
-        job.answer(None);
+        match file.check() {
+            Ok(()) => {
+                job.run(connection);
+                job.answer(None);
+            }
+            Err(replaced) => job.answer(Some(replaced)),
+        }
     }
 }
 
 /// Writes what is waiting in one transaction, and answers when it is on the disk.
-pub(super) fn write(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+pub(super) fn write(file: &StoreFile, connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     while let Some(first) = jobs.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX
             && let Ok(next) = jobs.try_recv()
         {
             batch.push(next);
+        }
+        if file.check().is_err() {
+            for job in batch {
+                job.answer(file.check().err());
+            }
+            continue;
         }
         let kept = commit(connection, &mut batch);
         if let Err(error) = &kept {

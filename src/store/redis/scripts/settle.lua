@@ -33,7 +33,8 @@ local function number(name)
   if not fields[name] then
     return 0
   end
-  return tonumber(fields[name])
+  -- `nan`, `1e9` and `-1` are numbers to Lua.
+  return string.match(fields[name], '^%d+$') and tonumber(fields[name])
 end
 
 local in_a_row, locks, locked_until = number('failures_in_a_row'), number('locks_in_a_row'), number('locked_until')
