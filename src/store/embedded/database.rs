@@ -1,7 +1,8 @@
 //! The file, and the two threads that own connections to it.
 
 use std::{
-    io,
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -137,13 +138,16 @@ impl Database {
         }
         let io = |source| EmbeddedOpenError::Io { path: path.clone(), source };
         let sqlite = |source| EmbeddedOpenError::Sqlite { path: path.clone(), source };
-        let file = StoreFile::open(path)?;
-        let writer = connect(settings).map_err(sqlite)?;
+        if !path.exists() {
+            make(settings)?;
+        }
+        let file = StoreFile::at(path)?;
+        let writer = connect(path, settings.timeout).map_err(sqlite)?;
         prepare(path, &writer)?;
         let is_new = writer
             .query_row("SELECT NOT EXISTS (SELECT 1 FROM factors)", [], |row| row.get(0))
             .map_err(sqlite)?;
-        let reader = connect(settings).map_err(sqlite)?;
+        let reader = connect(path, settings.timeout).map_err(sqlite)?;
         let (reading, read_jobs) = mpsc::channel(WAITING_MAX);
         let (writing, write_jobs) = mpsc::channel(WAITING_MAX);
         let file_to_read = file.clone();
@@ -200,10 +204,36 @@ impl Database {
     }
 }
 
-fn connect(settings: &EmbeddedSettings) -> rusqlite::Result<Connection> {
+/// Makes the file beside its place and moves it there when it is whole, unless another process was faster.
+///
+/// It is not opened here and closed again in its place: that would release whatever locks this process has on
+/// it (POSIX locks belong to the process), and changing a file that others open to WAL does not wait for them.
+/// SQLite gives the files beside it the same mode.
+fn make(settings: &EmbeddedSettings) -> Result<(), EmbeddedOpenError> {
+    let path = &settings.path;
+    let io = |source| EmbeddedOpenError::Io { path: path.clone(), source };
+    let sqlite = |source| EmbeddedOpenError::Sqlite { path: path.clone(), source };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let new = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(directory)
+        .map_err(io)?
+        .into_temp_path();
+    let connection = connect(&new, settings.timeout).map_err(sqlite)?;
+    prepare(path, &connection)?;
+    connection.close().map_err(|(_, error)| sqlite(error))?;
+    match new.persist_noclobber(path) {
+        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        other => other.map_err(|failed| io(failed.error))?,
+    }
+    // The name, too, must survive a power cut: without its file, everybody would be a stranger.
+    fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)
+}
+
+fn connect(path: &Path, timeout: Duration) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&settings.path, flags)?;
-    connection.busy_timeout(settings.timeout)?;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(timeout)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -18,18 +18,13 @@ pub(super) struct StoreFile {
 }
 
 impl StoreFile {
-    /// Makes it if there is none: here and not by SQLite, for its mode; SQLite gives the files beside it the
-    /// same one. Refuses one that others may write: whoever can, can take a person's factors away.
-    pub(super) fn open(path: &Path) -> Result<Self, EmbeddedOpenError> {
-        let io = |source| EmbeddedOpenError::Io { path: path.to_owned(), source };
-        let file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
+    /// The file at this path. Refuses one that others may write: whoever can, can take a person's factors away.
+    ///
+    /// It is looked at and not opened: closing it again would release this process's locks on it, which belong
+    /// to the process and not to the descriptor (fcntl(2)).
+    pub(super) fn at(path: &Path) -> Result<Self, EmbeddedOpenError> {
+        let metadata =
+            fs::metadata(path).map_err(|source| EmbeddedOpenError::Io { path: path.to_owned(), source })?;
         let mode = metadata.mode() & 0o7777;
         if mode & 0o022 != 0 {
             return Err(EmbeddedOpenError::Exposed { path: path.to_owned(), mode });

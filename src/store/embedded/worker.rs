@@ -1,5 +1,7 @@
 //! Work for a thread that owns a connection, and its answers.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,7 +15,8 @@ const BATCH_MAX: usize = 64;
 
 /// A piece of work whose result type is not known to the thread that does it.
 pub(super) trait Job: Send {
-    /// Does it, and keeps the result. Says whether it succeeded.
+    /// Does it, and keeps the result, unless nobody waits for it any more: who was told that it failed may
+    /// rely on it. Says whether it was done.
     fn run(&mut self, connection: &Connection) -> bool;
     /// Answers with the result, or with an error, if what was done was not kept.
     fn answer(self: Box<Self>, not_kept: Option<StoreError>);
@@ -31,6 +34,9 @@ where
     T: Send,
 {
     fn run(&mut self, connection: &Connection) -> bool {
+        if self.reply.is_closed() {
+            return false;
+        }
         self.result = self.work.take().map(|work| work(connection));
         matches!(self.result, Some(Ok(_)))
     }
@@ -84,9 +90,12 @@ pub(super) fn write(file: &StoreFile, connection: &Connection, mut jobs: mpsc::R
             }
             continue;
         }
-        let kept = commit(connection, &mut batch);
+        let kept = commit(connection, &mut batch).map_err(Arc::new);
         if let Err(error) = &kept {
-            tracing::error!(%error, "the embedded store could not commit");
+            tracing::error!(
+                error = &**error as &dyn std::error::Error,
+                "the embedded store could not commit"
+            );
             if !connection.is_autocommit()
                 && let Err(error) = connection.execute_batch("ROLLBACK")
             {
@@ -94,7 +103,7 @@ pub(super) fn write(file: &StoreFile, connection: &Connection, mut jobs: mpsc::R
             }
         }
         for job in batch {
-            job.answer(kept.as_ref().err().map(|error| StoreError::Failed(error.to_string().into())));
+            job.answer(kept.as_ref().err().map(|error| StoreError::Failed(Arc::clone(error).into())));
         }
     }
 }

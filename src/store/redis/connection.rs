@@ -29,7 +29,7 @@ pub(super) struct Connection {
     current: RefCell<Option<MultiplexedConnection>>,
     /// Held by whoever connects.
     connecting: Mutex<()>,
-    failed_at: Cell<Option<Instant>>,
+    failed: Cell<Option<(Instant, Reason)>>,
     marker: Marker,
     marker_was_sought: Cell<bool>,
     /// Counts connections, so that the loss of an old one does not end its successor.
@@ -43,7 +43,7 @@ impl Connection {
             timeout,
             current: RefCell::default(),
             connecting: Mutex::default(),
-            failed_at: Cell::default(),
+            failed: Cell::default(),
             marker,
             marker_was_sought: Cell::default(),
             generation: Cell::default(),
@@ -78,14 +78,13 @@ impl Connection {
     ) -> Result<T, Failure> {
         let (connection, was_fresh) = self.get().await?;
         let generation = self.generation.get();
-        let after_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
         let done = timeout(self.timeout, work(connection)).await;
         let (error, is_broken) = match done {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) if error.is_timeout() => (StoreError::TimedOut { after_ms }, false),
+            Ok(Err(error)) if error.is_timeout() => (self.timed_out(), false),
             Ok(Err(error)) if is_of_the_connection(&error) => (StoreError::Unreachable(error.into()), true),
             Ok(Err(error)) => return Err(Failure::refusal(error)),
-            Err(_) => (StoreError::TimedOut { after_ms }, false),
+            Err(_) => (self.timed_out(), false),
         };
         // After a timeout, too: what the answer belongs to is not known any more on a stalled connection.
         if generation == self.generation.get() {
@@ -116,8 +115,14 @@ impl Connection {
         if let Some(connection) = self.current.borrow().as_ref() {
             return Ok((connection.clone(), true));
         }
-        if self.failed_at.get().is_some_and(|at| at.elapsed() < PAUSE_AFTER_FAILURE) {
-            return Err(Failure::unreachable("it could not be reached a moment ago".into()));
+        match self.failed.get() {
+            Some((at, Reason::TimedOut)) if at.elapsed() < PAUSE_AFTER_FAILURE => {
+                return Err(Failure::of_new_connection(self.timed_out()));
+            }
+            Some((at, Reason::Unreachable)) if at.elapsed() < PAUSE_AFTER_FAILURE => {
+                return Err(Failure::unreachable("it could not be reached a moment ago".into()));
+            }
+            _ => {}
         }
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeout))
@@ -128,21 +133,34 @@ impl Connection {
             self.marker.check(&mut connection).await?;
             Ok::<_, Source>(connection)
         };
-        let connected = timeout(self.timeout, connecting).await;
-        let error = match connected {
+        let (reason, failure) = match timeout(self.timeout, connecting).await {
             Ok(Ok(connection)) => {
-                self.failed_at.set(None);
+                self.failed.set(None);
                 self.generation.set(self.generation.get() + 1);
                 self.current.replace(Some(connection.clone()));
                 spawn_local(warn_of_eviction(connection.clone()));
                 return Ok((connection, true));
             }
-            Ok(Err(error)) => error,
-            Err(elapsed) => elapsed.into(),
+            Ok(Err(error)) if !error.downcast_ref().is_some_and(RedisError::is_timeout) => {
+                (Reason::Unreachable, Failure::unreachable(error))
+            }
+            // A server that hangs: its kernel takes the connection, and nobody answers.
+            Ok(Err(_)) | Err(_) => (Reason::TimedOut, Failure::of_new_connection(self.timed_out())),
         };
-        self.failed_at.set(Some(Instant::now()));
-        Err(Failure::unreachable(error))
+        self.failed.set(Some((Instant::now(), reason)));
+        Err(failure)
     }
+
+    fn timed_out(&self) -> StoreError {
+        StoreError::TimedOut { after_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
+/// Why the last attempt to connect failed.
+#[derive(Clone, Copy)]
+enum Reason {
+    Unreachable,
+    TimedOut,
 }
 
 struct Failure {
@@ -152,8 +170,13 @@ struct Failure {
 }
 
 impl Failure {
+    /// Trying again on a new connection would not help.
+    const fn of_new_connection(error: StoreError) -> Self {
+        Self { error, is_broken: false, was_fresh: true }
+    }
+
     fn unreachable(source: Source) -> Self {
-        Self { error: StoreError::Unreachable(source), is_broken: false, was_fresh: true }
+        Self::of_new_connection(StoreError::Unreachable(source))
     }
 
     fn refusal(error: RedisError) -> Self {

@@ -217,9 +217,9 @@ fn ledger(fields: &BTreeMap<String, Vec<u8>>) -> Result<Ledger, StoreError> {
     let fault = || malformed("ledger", "its fields must be as in docs/redis.md");
     let text =
         |name: &str| std::str::from_utf8(fields.get(name).map_or(b"", Vec::as_slice)).map_err(|_| fault());
-    let number = |name: &str| match text(name)? {
-        "" => Ok(0),
-        digits => digits.parse::<u64>().map_err(|_| fault()),
+    let number = |name: &str| match fields.get(name) {
+        None => Ok(0),
+        Some(_) => text(name)?.parse::<u64>().map_err(|_| fault()),
     };
     let small = |name: &str| number(name).and_then(|n| u32::try_from(n).map_err(|_| fault()));
     let mut ledger = Ledger {

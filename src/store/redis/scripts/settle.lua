@@ -14,33 +14,45 @@ local attempt_window, failures_max = tonumber(ARGV[2]), tonumber(ARGV[3])
 local lockout_window, lock_secs, lock_secs_max = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local in_a_row_max, margin = tonumber(ARGV[7]), tonumber(ARGV[8])
 
-local fields, used = {}, {}
+-- What is not a plain number is an error: tonumber alone takes 'nan', which is neither more nor less than 100.
+local function digits(text)
+  return #text <= 15 and string.match(text, '^%d+$') and tonumber(text)
+end
+
+local function malformed(field)
+  return redis.error_reply('TFA the ledger has a malformed field ' .. field)
+end
+
+local fields, used, failures = {}, {}, {}
 local flat = redis.call('HGETALL', ledger)
 for i = 1, #flat, 2 do
-  local factor = string.match(flat[i], '^used:(.+)$')
+  local field, value = flat[i], flat[i + 1]
+  local factor = string.match(field, '^used:(.+)$')
   if factor then
-    local step, forget_at = string.match(flat[i + 1], '^(%d+) (%d+)$')
-    if not step then
-      return redis.error_reply('TFA the ledger has a malformed field used:' .. factor)
+    local step, forget_at = string.match(value, '^(%d+) (%d+)$')
+    step, forget_at = digits(step or ''), digits(forget_at or '')
+    if not step or not forget_at then
+      return malformed(field)
     end
-    used[factor] = { step = tonumber(step), forget_at = tonumber(forget_at) }
-  else
-    fields[flat[i]] = flat[i + 1]
+    used[factor] = { step = step, forget_at = forget_at }
+  elseif field == 'failures' then
+    for failure in string.gmatch(value, '%S+') do
+      local at, print = string.match(failure, '^(%d+):(%x+)$')
+      at = digits(at or '')
+      if not at then
+        return malformed(field)
+      end
+      failures[#failures + 1] = { at = at, print = print }
+    end
+  elseif field == 'failures_in_a_row' or field == 'locks_in_a_row' or field == 'locked_until' then
+    fields[field] = digits(value)
+    if not fields[field] then
+      return malformed(field)
+    end
   end
 end
-
-local function number(name)
-  if not fields[name] then
-    return 0
-  end
-  -- `nan`, `1e9` and `-1` are numbers to Lua.
-  return string.match(fields[name], '^%d+$') and tonumber(fields[name])
-end
-
-local in_a_row, locks, locked_until = number('failures_in_a_row'), number('locks_in_a_row'), number('locked_until')
-if not in_a_row or not locks or not locked_until then
-  return redis.error_reply('TFA the ledger has a field that is not a number')
-end
+local in_a_row, locks = fields['failures_in_a_row'] or 0, fields['locks_in_a_row'] or 0
+local locked_until = fields['locked_until'] or 0
 
 if in_a_row >= in_a_row_max then
   return { 'locked_for_good' }
@@ -71,13 +83,13 @@ end
 
 local verdict = #ARGV > 8 and 'replayed' or 'wrong'
 local kept, recent = {}, 1
-for at, print in string.gmatch(fields['failures'] or '', '(%d+):(%x+)') do
-  local age = math.max(now - tonumber(at), 0)
-  if print == fingerprint and age < attempt_window then
+for _, failure in ipairs(failures) do
+  local age = math.max(now - failure.at, 0)
+  if failure.print == fingerprint and age < attempt_window then
     return { verdict }
   end
   if age < math.max(lockout_window, attempt_window) then
-    kept[#kept + 1] = at .. ':' .. print
+    kept[#kept + 1] = string.format('%d:%s', failure.at, failure.print)
   end
   if age < lockout_window then
     recent = recent + 1
