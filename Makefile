@@ -11,10 +11,10 @@ help: ## list the targets
 
 test: ## install what the tests need, then run all of them, the quick ones first
 	tests/setup.sh
+	cargo test --locked --doc
 	cargo test --locked --lib --bins --test tidy
 	cargo test --locked --test '*'
 	for server in $(SERVERS); do REDIS_SERVER=$$server cargo test --locked --test contract || exit 1; done
-	cargo test --locked --doc
 
 lint: ## formatting, clippy and rustdoc, warnings denied
 	cargo fmt --check

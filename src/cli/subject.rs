@@ -68,8 +68,9 @@ pub(super) fn enrol(settings: &Settings, arguments: &EnrolArguments) -> Result<(
         issuer: settings.issuer.clone(),
         account: arguments.subject.clone(),
     };
-    let enrolled =
-        on_store(settings, async |store| admin::enrol(store, &subject, new, SystemClock.now()).await)?;
+    let enrolled = on_store(settings, "nobody was enrolled", async |store| {
+        admin::enrol(store, &subject, new, SystemClock.now()).await
+    })?;
     if arguments.json {
         println!("{}", enrolled.to_json(&subject));
         return Ok(());
@@ -91,7 +92,9 @@ pub(super) fn enrol(settings: &Settings, arguments: &EnrolArguments) -> Result<(
 pub(super) fn status(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
     let subject = resolve(&arguments.subject)?;
     let now = SystemClock.now();
-    let report: StatusReport = on_store(settings, async |store| admin::status(store, &subject, now).await)?;
+    let report: StatusReport = on_store(settings, "the subject's status is not known", async |store| {
+        admin::status(store, &subject, now).await
+    })?;
     if arguments.json {
         println!("{}", report.to_json());
     } else {
@@ -103,7 +106,8 @@ pub(super) fn status(settings: &Settings, arguments: &Arguments) -> Result<(), C
 
 pub(super) fn disable(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
     let subject = resolve(&arguments.subject)?;
-    let removed = on_store(settings, async |store| admin::disable(store, &subject).await)?;
+    let removed =
+        on_store(settings, "nobody was disabled", async |store| admin::disable(store, &subject).await)?;
     if arguments.json {
         println!("{}", serde_json::json!({ "subject": subject.as_str(), "factors_removed": removed }));
     } else if removed == 0 {
@@ -116,7 +120,8 @@ pub(super) fn disable(settings: &Settings, arguments: &Arguments) -> Result<(), 
 
 pub(super) fn unlock(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
     let subject = resolve(&arguments.subject)?;
-    let unlocked = on_store(settings, async |store| admin::unlock(store, &subject).await)?;
+    let unlocked =
+        on_store(settings, "nobody was unlocked", async |store| admin::unlock(store, &subject).await)?;
     if arguments.json {
         println!("{}", serde_json::json!({ "subject": subject.as_str(), "unlocked": unlocked }));
     } else if unlocked {
@@ -149,11 +154,12 @@ fn decode(typed: &str) -> Result<crate::types::Secret<Vec<u8>>, CliError> {
     })
 }
 
-/// Opens the configured store, on a runtime of its own, for one piece of work.
+/// Opens the configured store, on a runtime of its own, for one piece of work; `otherwise` says what it
+/// means that it failed.
 fn on_store<T>(
     settings: &Settings,
+    otherwise: &str,
     work: impl AsyncFnOnce(&crate::store::Store) -> Result<T, crate::step_up::StoreError>,
 ) -> Result<T, CliError> {
-    app::with_store(settings, work)
-        .map_err(|error| CliError::Failed("nothing was changed".into(), error.into()))
+    app::with_store(settings, work).map_err(|error| CliError::Failed(otherwise.into(), error.into()))
 }

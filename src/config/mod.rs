@@ -72,8 +72,11 @@ pub fn load(named: Option<&Path>) -> Result<Settings, ConfigError> {
     // Kubernetes sets variables such as TFA_GATEWAY_SERVICE_HOST for a Service of that name: what has
     // no double underscore is not ours.
     let environment = Env::prefixed(ENV_PREFIX).filter(|name| name.as_str().contains("__")).split("__");
-    let base = file.parent().map(Path::to_path_buf).unwrap_or_default();
-    let base = std::path::absolute(&base).unwrap_or(base);
+    let base = match file.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => std::path::absolute(directory),
+        _ => std::env::current_dir(),
+    };
+    let base = base.map_err(|error| unreadable(file, &error.to_string()))?;
     parse(&figment.merge(environment), &base)
 }
 

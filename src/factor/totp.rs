@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use super::Passcode;
@@ -12,6 +13,9 @@ use crate::types::{
     Secret, UnixTime,
     limits::{TOTP_SECRET_BYTES_MAX, TOTP_SECRET_BYTES_MIN},
 };
+
+/// All but the unreserved characters of RFC 3986 section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The hash under the HMAC (RFC 6238 section 1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -201,9 +205,8 @@ impl Totp {
     /// The key URI that authenticator apps read from a QR code ("Key Uri Format" of the Google
     /// Authenticator project). It holds the secret.
     pub fn otpauth_uri(&self, issuer: &str, account: &str) -> zeroize::Zeroizing<String> {
-        use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-        let issuer = utf8_percent_encode(issuer, NON_ALPHANUMERIC);
-        let account = utf8_percent_encode(account, NON_ALPHANUMERIC);
+        let issuer = utf8_percent_encode(issuer, RESERVED);
+        let account = utf8_percent_encode(account, RESERVED);
         zeroize::Zeroizing::new(format!(
             "otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}&algorithm={}&digits={}&period={}",
             *self.secret_base32(),

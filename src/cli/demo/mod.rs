@@ -57,7 +57,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
             tokio::task::spawn_local(show_codes(totp, url));
         }
     })
-    .map_err(|error| CliError::Failed("the demonstration ended".into(), error.into()))
+    .map_err(|error| {
+        CliError::Failed("the demonstration ended (for another address: --listen)".into(), error.into())
+    })
 }
 
 fn introduction(url: &str, upstream: SocketAddr, secret: &str) -> String {
