@@ -142,3 +142,23 @@ fn a_malformed_body_is_refused_and_never_forwarded() {
         assert!(received.is_empty(), "forwarded: {received:?}");
     }
 }
+
+#[test]
+fn the_messages_of_the_configuration_are_what_people_are_told() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let alice = stage.enrol("alice");
+    stage.config.set("lockout.failures_max", "1");
+    stage.config.set("lockout.lock_secs", "120");
+    for (key, text) in [
+        ("messages.required", "Bitte den Code eingeben"),
+        ("messages.wrong", "Falscher Code"),
+        ("messages.locked", "Gesperrt für {minutes} Minuten"),
+    ] {
+        stage.config.set_text(key, text);
+    }
+    stage.serve();
+    let told = |request: &TokenRequest| stage.send(request).json()["error_description"].clone();
+    assert_eq!(told(&TokenRequest::alice()), "Bitte den Code eingeben");
+    assert_eq!(told(&TokenRequest::alice().code(&alice.wrong_code())), "Falscher Code");
+    assert_eq!(told(&TokenRequest::alice().code(&alice.code())), "Gesperrt für 2 Minuten");
+}
