@@ -11,7 +11,7 @@ PACKAGES=(
     redis-server sqlite3 libfaketime oathtool
     glewlwyd
     ruby-doorkeeper ruby-doorkeeper-openid-connect ruby-activerecord ruby-sqlite3 puma
-    php-cli
+    php-cli php-intl php-mbstring
     python3-venv
 )
 command -v node >/dev/null || PACKAGES+=(nodejs)

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod crash;
+mod documented;
 mod enrolments;
 mod model;
 mod outages;
