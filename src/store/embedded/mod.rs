@@ -88,7 +88,9 @@ impl EmbeddedStore {
                 }
                 connection
                     .prepare_cached("INSERT INTO factors (subject, factor_id, record) VALUES (?1, ?2, ?3)")
-                    .and_then(|mut insert| insert.execute(params![subject.as_str(), id.as_str(), record.as_bytes()]))
+                    .and_then(|mut insert| {
+                        insert.execute(params![subject.as_str(), id.as_str(), record.as_bytes()])
+                    })
                     .map_err(failed)?;
                 Ok((id, present.len() + 1))
             })
