@@ -16,11 +16,6 @@ fn until(wanted: impl Fn() -> bool) {
     }
 }
 
-fn is_stopping(gateway: &Gateway) -> bool {
-    let (head, body) = gateway.admin("/readyz");
-    head.start.starts_with("HTTP/1.1 503 ") && body.contains("stopping")
-}
-
 #[test]
 fn a_request_in_flight_finishes_and_no_new_one_is_taken() {
     let upstream = Upstream::listen();
@@ -33,14 +28,16 @@ fn a_request_in_flight_finishes_and_no_new_one_is_taken() {
     client.expect("5\r\nfirst\r\n");
 
     gateway.terminate();
-    until(|| is_stopping(&gateway));
     until(|| !gateway.is_listening());
+    let (head, body) = gateway.admin("/readyz");
+    head.assert_status(503);
+    assert_eq!(body, "stopping\n");
     gateway.admin("/healthz").0.assert_status(200);
 
     server.send("4\r\nlast\r\n0\r\n\r\n");
     client.expect("4\r\nlast\r\n0\r\n\r\n");
     client.assert_closed();
-    assert_eq!(gateway.wait().code(), Some(0));
+    gateway.assert_ended_well();
 }
 
 #[test]
@@ -59,7 +56,7 @@ fn an_upload_in_flight_finishes() {
     head.assert_status(201);
     head.assert_field("connection", "close");
     client.assert_closed();
-    assert_eq!(gateway.wait().code(), Some(0));
+    gateway.assert_ended_well();
 }
 
 #[test]
@@ -76,7 +73,7 @@ fn connections_without_a_request_do_not_hold_it_up() {
     used.assert_closed();
     unused.read_to_the_end();
     server.assert_closed();
-    assert_eq!(gateway.wait().code(), Some(0));
+    gateway.assert_ended_well();
 }
 
 #[test]
@@ -89,7 +86,7 @@ fn a_stuck_request_holds_it_up_for_the_drain_timeout_only() {
     gateway.terminate();
     client.read_to_the_end();
     server.assert_closed();
-    assert_eq!(gateway.wait().code(), Some(0));
+    gateway.assert_ended_well();
 }
 
 #[test]
@@ -105,7 +102,7 @@ fn an_open_tunnel_does_not_hold_it_up() {
     gateway.terminate();
     client.read_to_the_end();
     server.read_to_the_end();
-    assert_eq!(gateway.wait().code(), Some(0));
+    gateway.assert_ended_well();
 }
 
 #[test]

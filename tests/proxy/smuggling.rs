@@ -128,10 +128,9 @@ fn chunks_that_are_cut_wrong_end_both_connections() {
         let mut client = gateway.send(format!(
             "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{HIDDEN}"
         ));
-        let mut server = upstream.accept();
-        server.read_head();
-        let (body, _) = server.read_to_the_end();
-        assert!(!body.contains("0\r\n\r\n") && !body.contains("hidden"), "{chunks:?} became {body:?}");
+        // The head may have gone upstream or not, but nothing there looks like a whole request.
+        let (seen, _) = upstream.accept().read_to_the_end();
+        assert!(!seen.contains("0\r\n\r\n") && !seen.contains("hidden"), "{chunks:?} became {seen:?}");
         let (answer, _) = client.read_to_the_end();
         assert!(answer.starts_with("HTTP/1.1 400 "), "{chunks:?} was answered {answer:?}");
     }

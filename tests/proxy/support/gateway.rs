@@ -46,6 +46,7 @@ impl Gateway {
             .arg(file)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .env("RUST_BACKTRACE", "1")
             .stderr(File::create(dir.path().join("log")).expect("a log"))
             .spawn()
             .expect("the gateway starts");
@@ -106,8 +107,13 @@ impl Gateway {
         kill_process(pid, Signal::TERM).expect("it runs");
     }
 
-    /// Waits until it ends.
-    pub(crate) fn wait(mut self) -> ExitStatus {
+    /// Waits until it ends, and fails unless it says that all went well.
+    pub(crate) fn assert_ended_well(mut self) {
+        let status = self.wait();
+        assert_eq!(status.code(), Some(0), "{status}");
+    }
+
+    fn wait(&mut self) -> ExitStatus {
         let (told, ended) = mpsc::channel();
         thread::scope(|scope| {
             let child = &mut self.child;
