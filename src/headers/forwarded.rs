@@ -23,7 +23,7 @@ pub struct Forwarded<'a> {
 
 /// Writes the fields into `headers`, which go upstream, from those `received`; `None`: they are the same
 /// ones. From a trusted proxy the peer is appended to `X-Forwarded-For`, and the rest is believed; from
-/// anyone else all of it is replaced.
+/// anyone else all of it is replaced, and other `X-Forwarded-*` (`-Prefix`, `-Ssl`, …) are removed.
 pub fn set_forwarded(received: Option<&HeaderMap>, headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
     let received = received.unwrap_or(headers);
     let believed = |name: &HeaderName| forwarded.is_trusted.then(|| received.get(name).cloned()).flatten();
@@ -54,6 +54,19 @@ pub fn set_forwarded(received: Option<&HeaderMap>, headers: &mut HeaderMap, forw
             None => drop(headers.remove(name)),
         }
     }
+    if !forwarded.is_trusted {
+        remove_others(headers);
+    }
+}
+
+/// Removes what some frameworks believe although it has no place in [`set_forwarded`].
+fn remove_others(headers: &mut HeaderMap) {
+    let ours = [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST];
+    let is_other = |name: &&HeaderName| name.as_str().starts_with("x-forwarded-") && !ours.contains(name);
+    let others: Vec<HeaderName> = headers.keys().filter(is_other).cloned().collect();
+    for name in others {
+        headers.remove(name);
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +79,7 @@ mod tests {
         received.append(X_FORWARDED_FOR, HeaderValue::from_static("10.0.0.1"));
         received.append(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
         received.append(X_FORWARDED_HOST, HeaderValue::from_static("public.example"));
+        received.append("x-forwarded-prefix", HeaderValue::from_static("/app"));
         received.append(FORWARDED, HeaderValue::from_static("for=203.0.113.7"));
         let mut headers = received;
         let host = HeaderValue::from_static("gateway.example");
@@ -81,6 +95,7 @@ mod tests {
         assert_eq!(headers[X_FORWARDED_PROTO], "http");
         assert_eq!(headers[X_FORWARDED_HOST], "gateway.example");
         assert!(!headers.contains_key(FORWARDED));
+        assert!(!headers.contains_key("x-forwarded-prefix"));
     }
 
     #[test]
@@ -91,5 +106,6 @@ mod tests {
         assert_eq!(headers[X_FORWARDED_PROTO], "https");
         assert_eq!(headers[X_FORWARDED_HOST], "public.example");
         assert!(headers.contains_key(FORWARDED));
+        assert_eq!(headers["x-forwarded-prefix"], "/app");
     }
 }
