@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     runtime::{Builder, LocalOptions, LocalRuntime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
 };
 use tracing::{error, info};
@@ -114,6 +114,8 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
 
     let control = runtime()?;
     let unexpected = control.block_on(async {
+        // From here on, before anyone is told that we listen, a signal drains instead of killing.
+        let mut stop_signals = StopSignals::watch()?;
         let health = Rc::new(Health { store: opener.open()?, upstream: back_channel });
         let admin =
             tokio::task::spawn_local(serve_admin(admin_listener, Arc::clone(&settings), health, stopped));
@@ -121,7 +123,7 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
             store = %settings.store, threads = settings.threads, "listening");
         on_ready(addresses);
         let unexpected = tokio::select! {
-            signalled = stop_signal() => { signalled?; false }
+            () = stop_signals.next() => false,
             _ = ended.recv() => true,
         };
         info!("stopping: requests in flight may finish");
@@ -209,11 +211,21 @@ async fn serve_admin(
     pending::<()>().await;
 }
 
-async fn stop_signal() -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn watch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
