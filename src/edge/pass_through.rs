@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{CONTENT_LENGTH, EXPECT, HOST},
+    header::{CONTENT_LENGTH, EXPECT, HOST, UPGRADE},
     request::Parts,
     uri::PathAndQuery,
 };
@@ -47,6 +47,11 @@ impl Gateway {
         let client_upgrade = hyper::upgrade::on(&mut request);
         let (mut head, body) = request.into_parts();
         let host = effective_host(&head)?;
+        if head.version < Version::HTTP_11 {
+            // HTTP/1.0 has neither (RFC 9110 sections 7.8 and 10.1.1).
+            head.headers.remove(UPGRADE);
+            head.headers.remove(EXPECT);
+        }
         let wants_websocket = remove_from_request(&mut head.headers);
         drop_ambiguous_names(&mut head.headers);
         self.set_forwarded(&mut head.headers, None, host.as_ref(), peer);
