@@ -58,8 +58,10 @@ impl Gateway {
         head.headers.insert(HOST, host.unwrap_or_else(|| self.upstream.url().authority().clone()));
         head.uri = origin_form(&head.uri);
         head.version = Version::HTTP_11;
-        // A body's length is its framing's to say.
-        head.headers.remove(CONTENT_LENGTH);
+        // A body's length is its framing's to say; of an empty one the client has said whether it is one.
+        if head.headers.remove(CONTENT_LENGTH).is_some() && body.is_end_stream() {
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
 
         let progress = Progress::start();
         let gate = expects_continue(&head, &body).then(ContinueGate::default);
