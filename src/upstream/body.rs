@@ -19,6 +19,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::pool::Lease;
+use crate::headers::drop_ambiguous_names;
 
 /// How long a client that wants to be told to go on waits for an upstream that does not say so.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -175,8 +176,14 @@ fn poll_client(
     progress: &Progress,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    let frame = ready!(Pin::new(body).poll_frame(cx));
+    let mut frame = ready!(Pin::new(body).poll_frame(cx));
     progress.note();
+    // Some servers merge trailers into the headers.
+    if let Some(Ok(frame)) = &mut frame
+        && let Some(trailers) = frame.trailers_mut()
+    {
+        drop_ambiguous_names(trailers);
+    }
     Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
 }
 
