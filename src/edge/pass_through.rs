@@ -80,7 +80,7 @@ impl Gateway {
         }
         let mut response = self.upstream.send(request, &progress).await?;
         if let Some(gate) = gate {
-            gate.close();
+            gate.close(response.body_mut());
         }
 
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;

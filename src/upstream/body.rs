@@ -47,7 +47,8 @@ impl Progress {
 /// Whether a client that asked first (`Expect: 100-continue`, RFC 9110 section 10.1.1) may send its body.
 ///
 /// Reading the body is what makes the gateway's server say `100 Continue`, so it is not read before the
-/// upstream has said so, or has been silent for a second.
+/// upstream has said so, or has been silent for a second. A body that is not wanted breaks off, and its
+/// connection with it, only when the answer that came instead was read.
 #[derive(Debug, Clone, Default)]
 pub struct ContinueGate(Arc<Gate>);
 
@@ -60,22 +61,34 @@ struct Gate {
 const WAITING: u8 = 0;
 const OPEN: u8 = 1;
 const CLOSED: u8 = 2;
+const ENDED: u8 = 3;
 
 impl ContinueGate {
     /// The upstream said 100.
     pub fn open(&self) {
-        self.settle(OPEN);
+        self.change(WAITING, OPEN);
     }
 
-    /// The upstream has answered already: the body is not wanted.
-    pub fn close(&self) {
-        self.settle(CLOSED);
+    /// The upstream has answered already: unless the body is on its way, it is not wanted.
+    pub fn close(self, answer: &mut AnswerBody) {
+        self.change(WAITING, CLOSED);
+        answer.refusal = Some(Refusal(self));
     }
 
-    fn settle(&self, state: u8) {
+    fn change(&self, from: u8, to: u8) {
         // The first word counts: an open gate is not closed under a body that is on its way.
-        let _ = self.0.state.compare_exchange(WAITING, state, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.0.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
         self.0.waker.wake();
+    }
+}
+
+/// Dropped with the answer to a request whose body may not be wanted.
+#[derive(Debug)]
+struct Refusal(ContinueGate);
+
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        self.0.change(CLOSED, ENDED);
     }
 }
 
@@ -159,7 +172,8 @@ impl Gated {
         loop {
             match self.gate.0.state.load(Ordering::Acquire) {
                 OPEN => return poll_client(&mut self.body, &self.progress, cx),
-                CLOSED => {
+                CLOSED => return Poll::Pending,
+                ENDED => {
                     return Poll::Ready(Some(Err("the upstream answered before the body was sent".into())));
                 }
                 _ => {
@@ -193,11 +207,12 @@ fn poll_client(
 pub struct AnswerBody {
     body: Incoming,
     lease: Option<Lease>,
+    refusal: Option<Refusal>,
 }
 
 impl AnswerBody {
     pub(super) fn new(body: Incoming, lease: Lease) -> Self {
-        let mut answer = Self { body, lease: Some(lease) };
+        let mut answer = Self { body, lease: Some(lease), refusal: None };
         answer.return_if_read();
         answer
     }
