@@ -78,21 +78,25 @@ impl Gateway {
                 }
             });
         }
-        let mut response = self.upstream.send(request, &progress).await?;
+        let mut response = self.upstream.send(request, &progress).await.map_err(|error| {
+            if error.is_of_request_body() {
+                return PassThroughError::BadRequest("The body of the request broke off or is malformed");
+            }
+            error.into()
+        })?;
         if let Some(gate) = gate {
             gate.close(response.body_mut());
         }
-
-        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if is_upgrade {
-            if !wants_websocket {
-                return Err(PassThroughError::BadRequest(
-                    "the server switches to a protocol that nobody asked for",
-                ));
-            }
-            tunnel::join(client_upgrade, hyper::upgrade::on(&mut response));
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(returned(response, false));
         }
-        Ok(returned(response, is_upgrade))
+        if !(wants_websocket && is_websocket(response.headers())) {
+            return Err(UpstreamError::unexpected("it switches to a protocol that nobody asked for").into());
+        }
+        let upstream_upgrade = hyper::upgrade::on(&mut response);
+        let (head, body) = response.into_parts();
+        tunnel::join(client_upgrade, upstream_upgrade, body.into_tunnel_place());
+        Ok(returned(Response::from_parts(head, Bytes::new()), true))
     }
 
     /// Sends a request of the gateway's own making, and streams the answer back.
@@ -148,6 +152,10 @@ pub(super) fn effective_host(head: &Parts) -> Result<Option<HeaderValue>, PassTh
         Some(_) => Err(PassThroughError::BadRequest("The target must not have a user name")),
         None => Ok(line.cloned()),
     }
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Path and query, byte for byte.

@@ -18,7 +18,7 @@ use futures_util::task::AtomicWaker;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::pool::Lease;
+use super::pool::{Lease, TunnelPlace};
 use crate::headers::drop_ambiguous_names;
 
 /// How long a client that wants to be told to go on waits for an upstream that does not say so.
@@ -212,9 +212,19 @@ pub struct AnswerBody {
 
 impl AnswerBody {
     pub(super) fn new(body: Incoming, lease: Lease) -> Self {
-        let mut answer = Self { body, lease: Some(lease), refusal: None };
+        let mut answer = Self::of_tunnel(body, lease);
         answer.return_if_read();
         answer
+    }
+
+    /// The body, which is empty, of an answer after which the connection belongs to a tunnel.
+    pub(super) const fn of_tunnel(body: Incoming, lease: Lease) -> Self {
+        Self { body, lease: Some(lease), refusal: None }
+    }
+
+    /// What a tunnel holds while it lasts, so that it counts as a connection.
+    pub fn into_tunnel_place(self) -> Option<TunnelPlace> {
+        self.lease.map(Lease::into_place)
     }
 
     fn return_if_read(&mut self) {
