@@ -116,7 +116,7 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
         let health = Rc::new(Health { store: opener.open()?, upstream: back_channel });
         let admin =
             tokio::task::spawn_local(serve_admin(admin_listener, Arc::clone(&settings), health, stopped));
-        // Before anyone is told that it serves: from then on it may be told to stop.
+        // Before anyone is told that we listen: from here on a signal drains instead of killing.
         let mut stop_signals = StopSignals::new()?;
         info!(gateway = %addresses.gateway, admin = %addresses.admin, upstream = %settings.upstream.url,
             store = %settings.store, threads = settings.threads, "listening");

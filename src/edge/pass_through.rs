@@ -47,14 +47,21 @@ impl Gateway {
         let client_upgrade = hyper::upgrade::on(&mut request);
         let (mut head, body) = request.into_parts();
         let host = effective_host(&head)?;
+        if head.version < Version::HTTP_11 {
+            // HTTP/1.0 has neither (RFC 9110 sections 7.8 and 10.1.1).
+            head.headers.remove(UPGRADE);
+            head.headers.remove(EXPECT);
+        }
         let wants_websocket = remove_from_request(&mut head.headers);
         drop_ambiguous_names(&mut head.headers);
         self.set_forwarded(&mut head.headers, host.as_ref(), peer);
         head.headers.insert(HOST, host.unwrap_or_else(|| self.upstream.url().authority().clone()));
         head.uri = origin_form(&head.uri);
         head.version = Version::HTTP_11;
-        // A body's length is its framing's to say.
-        head.headers.remove(CONTENT_LENGTH);
+        // A body's length is its framing's to say; of an empty one the client has said whether it is one.
+        if head.headers.remove(CONTENT_LENGTH).is_some() && body.is_end_stream() {
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
 
         let progress = Progress::start();
         let gate = expects_continue(&head, &body).then(ContinueGate::default);
@@ -71,21 +78,25 @@ impl Gateway {
                 }
             });
         }
-        let mut response = self.upstream.send(request, &progress).await?;
-        if let Some(gate) = gate {
-            gate.close();
-        }
-
-        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if is_upgrade {
-            if !wants_websocket || !switches_to_websocket(response.headers()) {
-                return Err(PassThroughError::BadRequest(
-                    "the server switches to a protocol that nobody asked for",
-                ));
+        let mut response = self.upstream.send(request, &progress).await.map_err(|error| {
+            if error.is_of_request_body() {
+                return PassThroughError::BadRequest("The body of the request broke off or is malformed");
             }
-            tunnel::join(client_upgrade, hyper::upgrade::on(&mut response), self.upstream.count_tunnel());
+            error.into()
+        })?;
+        if let Some(gate) = gate {
+            gate.close(response.body_mut());
         }
-        Ok(returned(response, is_upgrade))
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(returned(response, false));
+        }
+        if !(wants_websocket && is_websocket(response.headers())) {
+            return Err(UpstreamError::unexpected("it switches to a protocol that nobody asked for").into());
+        }
+        let upstream_upgrade = hyper::upgrade::on(&mut response);
+        let (head, body) = response.into_parts();
+        tunnel::join(client_upgrade, upstream_upgrade, body.into_tunnel_place());
+        Ok(returned(Response::from_parts(head, Bytes::new()), true))
     }
 
     /// Sends a request of the gateway's own making, and streams the answer back.
@@ -105,7 +116,7 @@ impl Gateway {
 }
 
 /// A 101 that names no protocol, or another one, is no tunnel: bytes of a client would lead past the gateway.
-fn switches_to_websocket(headers: &HeaderMap) -> bool {
+fn is_websocket(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
@@ -165,7 +176,7 @@ mod tests {
             [(Some("websocket"), true), (Some("WebSocket"), true), (Some("h2c"), false), (None, false)]
         {
             let headers = protocol.map(|p| (UPGRADE, HeaderValue::from_static(p))).into_iter().collect();
-            assert_eq!(switches_to_websocket(&headers), opens, "{protocol:?}");
+            assert_eq!(is_websocket(&headers), opens, "{protocol:?}");
         }
     }
 }

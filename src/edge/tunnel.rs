@@ -5,10 +5,13 @@ use hyper_util::rt::TokioIo;
 use tokio::{io::copy_bidirectional, task::spawn_local};
 use tracing::debug;
 
+use crate::upstream::TunnelPlace;
+
 /// Copies bytes both ways until one side ends, apart from the connection's own task: a drain does not wait
-/// for tunnels.
-pub(super) fn join(client: OnUpgrade, upstream: OnUpgrade, until_closed: impl Sized + 'static) {
+/// for tunnels. `place` is the tunnel's among the connections to the upstream.
+pub(super) fn join(client: OnUpgrade, upstream: OnUpgrade, place: Option<TunnelPlace>) {
     spawn_local(async move {
+        let _place = place;
         let (client, upstream) = match futures_util::future::try_join(client, upstream).await {
             Ok(both) => both,
             Err(error) => {
@@ -20,6 +23,5 @@ pub(super) fn join(client: OnUpgrade, upstream: OnUpgrade, until_closed: impl Si
         if let Err(error) = copy_bidirectional(&mut client, &mut upstream).await {
             debug!(%error, "a tunnel broke");
         }
-        drop(until_closed);
     });
 }

@@ -8,18 +8,11 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// What else proxies say of the way a request came. A stranger's word on it is dropped.
-const OTHERS: [HeaderName; 9] = [
-    FORWARDED,
-    HeaderName::from_static("x-forwarded-path"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-scheme"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-ssl"),
-    HeaderName::from_static("x-forwarded-uri"),
-    HeaderName::from_static("x-real-ip"),
-];
+/// Whether a field says how a request came: `X-Forwarded-*`, whatever follows (frameworks believe `-Prefix`, `-Ssl`
+/// and more), `Forwarded` and `X-Real-IP`.
+fn is_forwarding(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-forwarded-") || *name == FORWARDED || name.as_str() == "x-real-ip"
+}
 
 /// What is known of the connection that a request came on.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +34,9 @@ pub fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
             chain.push_str(line);
             chain.push_str(", ");
         }
-    } else {
-        for name in OTHERS.iter().chain([&X_FORWARDED_PROTO, &X_FORWARDED_HOST]) {
+    } else if headers.keys().any(is_forwarding) {
+        let claimed: Vec<HeaderName> = headers.keys().filter(|name| is_forwarding(name)).cloned().collect();
+        for name in claimed {
             headers.remove(name);
         }
     }
@@ -57,12 +51,10 @@ pub fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
     }
 }
 
-/// Copies the fields that [`set_forwarded`] has written, for a request that is made anew.
+/// Copies the fields that [`set_forwarded`] has written or left, for a request that is made anew.
 pub fn copy_forwarded(from: &HeaderMap, to: &mut HeaderMap) {
-    for name in OTHERS.iter().chain([&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST]) {
-        for value in from.get_all(name) {
-            to.append(name.clone(), value.clone());
-        }
+    for (name, value) in from.iter().filter(|(name, _)| is_forwarding(name)) {
+        to.append(name.clone(), value.clone());
     }
 }
 
@@ -76,6 +68,7 @@ mod tests {
         received.append(X_FORWARDED_FOR, HeaderValue::from_static("10.0.0.1"));
         received.append(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
         received.append(X_FORWARDED_HOST, HeaderValue::from_static("public.example"));
+        received.append("x-forwarded-prefix", HeaderValue::from_static("/app"));
         received.append(FORWARDED, HeaderValue::from_static("for=203.0.113.7"));
         let mut headers = received;
         let host = HeaderValue::from_static("gateway.example");
@@ -91,6 +84,7 @@ mod tests {
         assert_eq!(headers[X_FORWARDED_PROTO], "http");
         assert_eq!(headers[X_FORWARDED_HOST], "gateway.example");
         assert!(!headers.contains_key(FORWARDED));
+        assert!(!headers.contains_key("x-forwarded-prefix"));
     }
 
     #[test]
@@ -101,5 +95,6 @@ mod tests {
         assert_eq!(headers[X_FORWARDED_PROTO], "https");
         assert_eq!(headers[X_FORWARDED_HOST], "public.example");
         assert!(headers.contains_key(FORWARDED));
+        assert_eq!(headers["x-forwarded-prefix"], "/app");
     }
 }

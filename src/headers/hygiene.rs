@@ -1,4 +1,4 @@
-//! Names that two programs read differently.
+//! Names that two programs read differently, or that turn a request into another one.
 
 use http::{HeaderMap, HeaderName};
 

@@ -18,7 +18,8 @@ use futures_util::task::AtomicWaker;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::pool::Lease;
+use super::pool::{Lease, TunnelPlace};
+use crate::headers::drop_ambiguous_names;
 
 /// How long a client that wants to be told to go on waits for an upstream that does not say so.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,7 +47,8 @@ impl Progress {
 /// Whether a client that asked first (`Expect: 100-continue`, RFC 9110 section 10.1.1) may send its body.
 ///
 /// Reading the body is what makes the gateway's server say `100 Continue`, so it is not read before the
-/// upstream has said so, or has been silent for a second.
+/// upstream has said so, or has been silent for a second. A body that is not wanted breaks off, and its
+/// connection with it, only when the answer that came instead was read.
 #[derive(Debug, Clone, Default)]
 pub struct ContinueGate(Arc<Gate>);
 
@@ -59,22 +61,34 @@ struct Gate {
 const WAITING: u8 = 0;
 const OPEN: u8 = 1;
 const CLOSED: u8 = 2;
+const ENDED: u8 = 3;
 
 impl ContinueGate {
     /// The upstream said 100.
     pub fn open(&self) {
-        self.settle(OPEN);
+        self.change(WAITING, OPEN);
     }
 
-    /// The upstream has answered already: the body is not wanted.
-    pub fn close(&self) {
-        self.settle(CLOSED);
+    /// The upstream has answered already: unless the body is on its way, it is not wanted.
+    pub fn close(self, answer: &mut AnswerBody) {
+        self.change(WAITING, CLOSED);
+        answer.refusal = Some(Refusal(self));
     }
 
-    fn settle(&self, state: u8) {
+    fn change(&self, from: u8, to: u8) {
         // The first word counts: an open gate is not closed under a body that is on its way.
-        let _ = self.0.state.compare_exchange(WAITING, state, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.0.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
         self.0.waker.wake();
+    }
+}
+
+/// Dropped with the answer to a request whose body may not be wanted.
+#[derive(Debug)]
+struct Refusal(ContinueGate);
+
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        self.0.change(CLOSED, ENDED);
     }
 }
 
@@ -158,7 +172,8 @@ impl Gated {
         loop {
             match self.gate.0.state.load(Ordering::Acquire) {
                 OPEN => return poll_client(&mut self.body, &self.progress, cx),
-                CLOSED => {
+                CLOSED => return Poll::Pending,
+                ENDED => {
                     return Poll::Ready(Some(Err("the upstream answered before the body was sent".into())));
                 }
                 _ => {
@@ -175,8 +190,14 @@ fn poll_client(
     progress: &Progress,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    let frame = ready!(Pin::new(body).poll_frame(cx));
+    let mut frame = ready!(Pin::new(body).poll_frame(cx));
     progress.note();
+    // Some servers merge trailers into the headers.
+    if let Some(Ok(frame)) = &mut frame
+        && let Some(trailers) = frame.trailers_mut()
+    {
+        drop_ambiguous_names(trailers);
+    }
     Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
 }
 
@@ -186,13 +207,24 @@ fn poll_client(
 pub struct AnswerBody {
     body: Incoming,
     lease: Option<Lease>,
+    refusal: Option<Refusal>,
 }
 
 impl AnswerBody {
     pub(super) fn new(body: Incoming, lease: Lease) -> Self {
-        let mut answer = Self { body, lease: Some(lease) };
+        let mut answer = Self::of_tunnel(body, lease);
         answer.return_if_read();
         answer
+    }
+
+    /// The body, which is empty, of an answer after which the connection belongs to a tunnel.
+    pub(super) const fn of_tunnel(body: Incoming, lease: Lease) -> Self {
+        Self { body, lease: Some(lease), refusal: None }
+    }
+
+    /// What a tunnel holds while it lasts, so that it counts as a connection.
+    pub fn into_tunnel_place(self) -> Option<TunnelPlace> {
+        self.lease.map(Lease::into_place)
     }
 
     fn return_if_read(&mut self) {

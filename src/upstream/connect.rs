@@ -65,7 +65,7 @@ where
         .max_buf_size(HEAD_BYTES_MAX)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(UpstreamError::Broken)?;
+        .map_err(|error| UpstreamError::Broken(error.into()))?;
     spawn_local(async move {
         // Whoever waits for an answer on this connection is told the error itself.
         let _ = connection.with_upgrades().await;

@@ -14,13 +14,32 @@ pub enum UpstreamError {
     /// No answer in time.
     #[error("no answer from the upstream within {0:?}")]
     Timeout(Duration),
-    /// The connection broke, or what came was not HTTP.
-    #[error("the connection to the upstream broke")]
-    Broken(#[source] hyper::Error),
+    /// The connection broke, or what came was not what HTTP allows.
+    #[error("the upstream's answer broke off, or is not HTTP")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// As many connections are open as the setting allows.
     #[error("all {0} connections to the upstream are in use ([upstream] connections_max)")]
     Exhausted(usize),
     /// TLS cannot be set up.
     #[error("TLS to the upstream cannot be set up")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl UpstreamError {
+    /// The upstream answered with something that it was not asked for.
+    pub fn unexpected(what: &'static str) -> Self {
+        Self::Broken(what.into())
+    }
+
+    /// Whether it was the client's body that broke off or was malformed, and not the upstream's answer.
+    pub fn is_of_request_body(&self) -> bool {
+        match self {
+            Self::Broken(source) => source.downcast_ref().is_some_and(hyper::Error::is_user),
+            Self::Unreachable(_)
+            | Self::ConnectTimeout(_)
+            | Self::Timeout(_)
+            | Self::Exhausted(_)
+            | Self::Tls(_) => false,
+        }
+    }
 }

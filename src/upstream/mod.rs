@@ -15,5 +15,5 @@ mod url;
 pub use back_channel::BackChannel;
 pub use body::{AnswerBody, ContinueGate, Progress, UpstreamBody};
 pub use error::UpstreamError;
-pub use pool::{Pool, UpstreamSettings};
+pub use pool::{Pool, TunnelPlace, UpstreamSettings};
 pub use url::{UpstreamUrl, UpstreamUrlFault};

@@ -3,13 +3,16 @@
 use std::{
     cell::{Cell, RefCell},
     fmt,
-    rc::Rc,
+    rc::{Rc, Weak},
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1::SendRequest;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    task::spawn_local,
+    time::{Instant, sleep_until, timeout},
+};
 
 use super::{AnswerBody, Progress, UpstreamBody, UpstreamError, UpstreamUrl, connect::Connector};
 
@@ -24,7 +27,7 @@ pub struct UpstreamSettings {
     pub response_timeout: Duration,
     /// How long a connection is kept without a request.
     pub idle_timeout: Duration,
-    /// Connections of one thread, idle ones included.
+    /// Connections of one thread, idle ones and tunnels included.
     pub connections_max: usize,
 }
 
@@ -51,17 +54,24 @@ struct Inner {
     connector: Connector,
     /// The last one used is the first one used again.
     idle: RefCell<Vec<Idle>>,
+    /// Whether [`close_unused`] runs.
+    is_watched: Cell<bool>,
     open: Rc<Cell<usize>>,
 }
 
-struct Idle {
+struct Connection {
     sender: SendRequest<UpstreamBody>,
+    counted: Rc<Counted>,
+}
+
+struct Idle {
+    connection: Connection,
     since: Instant,
 }
 
 /// A connection that serves a request.
 pub(super) struct Lease {
-    sender: SendRequest<UpstreamBody>,
+    connection: Connection,
     pool: Rc<Inner>,
 }
 
@@ -74,13 +84,40 @@ impl fmt::Debug for Lease {
 impl Lease {
     /// Puts the connection back, its answer having been read to the end.
     pub(super) fn give_back(self) {
-        if !self.sender.is_closed() {
-            self.pool.idle.borrow_mut().push(Idle { sender: self.sender, since: Instant::now() });
+        if self.connection.sender.is_closed() {
+            return;
+        }
+        self.pool.idle.borrow_mut().push(Idle { connection: self.connection, since: Instant::now() });
+        if !self.pool.is_watched.replace(true) {
+            spawn_local(close_unused(Rc::downgrade(&self.pool)));
+        }
+    }
+
+    /// Keeps nothing but the place among the connections, for a tunnel.
+    pub(super) fn into_place(self) -> TunnelPlace {
+        TunnelPlace { _counted: self.connection.counted }
+    }
+}
+
+/// The place of a tunnel among the connections. Dropped when the tunnel ends.
+#[derive(Debug)]
+pub struct TunnelPlace {
+    _counted: Rc<Counted>,
+}
+
+/// Closes connections that were not used for so long, until there are none left.
+async fn close_unused(pool: Weak<Inner>) {
+    loop {
+        let next = pool.upgrade().and_then(|pool| pool.close_expired());
+        match next {
+            Some(next) => sleep_until(next).await,
+            None => return,
         }
     }
 }
 
 /// Counts an open connection for as long as it lives.
+#[derive(Debug)]
 struct Counted(Rc<Cell<usize>>);
 
 impl Counted {
@@ -100,7 +137,13 @@ impl Pool {
     /// No connection is opened yet.
     pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
         let connector = Connector::new(settings.url.clone())?;
-        Ok(Self(Rc::new(Inner { settings, connector, idle: RefCell::default(), open: Rc::default() })))
+        Ok(Self(Rc::new(Inner {
+            settings,
+            connector,
+            idle: RefCell::default(),
+            is_watched: Cell::new(false),
+            open: Rc::default(),
+        })))
     }
 
     /// Where the upstream is.
@@ -113,11 +156,6 @@ impl Pool {
         self.0.settings.response_timeout
     }
 
-    /// Counts a connection that has become a tunnel, for as long as the value lives: it is as open as before.
-    pub fn count_tunnel(&self) -> impl Sized + 'static {
-        Counted::new(&self.0.open)
-    }
-
     /// Sends a request and waits for the head of its answer; `progress` is that of its body. The time limit
     /// starts anew with every piece of the body.
     pub async fn send(
@@ -126,23 +164,30 @@ impl Pool {
         progress: &Progress,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
         loop {
-            let (mut sender, is_reused) = match self.0.take_idle() {
-                Some(sender) => (sender, true),
+            let (mut connection, is_reused) = match self.0.take_idle() {
+                Some(connection) => (connection, true),
                 None => (self.0.connect().await?, false),
             };
             let answer = {
-                let sending = std::pin::pin!(sender.try_send_request(request));
+                let sending = std::pin::pin!(connection.sender.try_send_request(request));
                 within(self.0.settings.response_timeout, progress, sending).await?
             };
             match answer {
                 Ok(response) => {
-                    let lease = Lease { sender, pool: Rc::clone(&self.0) };
-                    return Ok(response.map(|body| AnswerBody::new(body, lease)));
+                    let lease = Lease { connection, pool: Rc::clone(&self.0) };
+                    let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                    return Ok(response.map(|body| {
+                        if is_tunnel {
+                            AnswerBody::of_tunnel(body, lease)
+                        } else {
+                            AnswerBody::new(body, lease)
+                        }
+                    }));
                 }
                 Err(mut failed) => match failed.take_message() {
                     // The kept connection was closed before a byte was written: another one may serve.
                     Some(unsent) if is_reused => request = unsent,
-                    _ => return Err(UpstreamError::Broken(failed.into_error())),
+                    _ => return Err(UpstreamError::Broken(failed.into_error().into())),
                 },
             }
         }
@@ -150,24 +195,36 @@ impl Pool {
 }
 
 impl Inner {
-    fn take_idle(&self) -> Option<SendRequest<UpstreamBody>> {
+    fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        let oldest = Instant::now().checked_sub(self.settings.idle_timeout);
-        // The stack is ordered by age, so that what is too old is at its bottom.
-        let expired = idle.iter().take_while(|kept| oldest.is_some_and(|oldest| kept.since < oldest)).count();
-        idle.drain(..expired);
         // One that is not ready has an answer that overtook its request; it may still be sending.
-        let ready = idle.iter().rposition(|kept| kept.sender.is_ready() && !kept.sender.is_closed())?;
-        Some(idle.remove(ready).sender)
+        let is_usable = |Idle { connection: Connection { sender, .. }, since }: &Idle| {
+            sender.is_ready() && !sender.is_closed() && since.elapsed() < self.settings.idle_timeout
+        };
+        let usable = idle.iter().rposition(is_usable)?;
+        Some(idle.remove(usable).connection)
     }
 
-    async fn connect(&self) -> Result<SendRequest<UpstreamBody>, UpstreamError> {
+    /// Closes what is too old, and returns when the next one will be.
+    fn close_expired(&self) -> Option<Instant> {
+        let mut idle = self.idle.borrow_mut();
+        // The stack is ordered by age, so that what is too old is at its bottom.
+        let expired =
+            idle.iter().take_while(|kept| kept.since.elapsed() >= self.settings.idle_timeout).count();
+        idle.drain(..expired);
+        let next = idle.first().map(|kept| kept.since + self.settings.idle_timeout);
+        self.is_watched.set(next.is_some());
+        next
+    }
+
+    async fn connect(&self) -> Result<Connection, UpstreamError> {
         if self.open.get() >= self.settings.connections_max {
             return Err(UpstreamError::Exhausted(self.settings.connections_max));
         }
-        let counted = Counted::new(&self.open);
-        match timeout(self.settings.connect_timeout, self.connector.connect(counted)).await {
-            Ok(connected) => connected,
+        let counted = Rc::new(Counted::new(&self.open));
+        let connecting = self.connector.connect(Rc::clone(&counted));
+        match timeout(self.settings.connect_timeout, connecting).await {
+            Ok(connected) => connected.map(|sender| Connection { sender, counted }),
             Err(_) => Err(UpstreamError::ConnectTimeout(self.settings.connect_timeout)),
         }
     }

@@ -1,0 +1,81 @@
+//! A client that leaves takes its request along.
+
+use crate::support::{Gateway, Upstream};
+
+#[test]
+fn leaving_before_the_head_of_the_answer_closes_the_upstream_connection() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let client = gateway.send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let mut server = upstream.accept();
+    server.read_head();
+    drop(client);
+    server.assert_closed();
+}
+
+#[test]
+fn leaving_within_the_answer_closes_the_upstream_connection() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let mut client = gateway.send("GET /events HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let mut server = upstream.accept();
+    server.read_head();
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst;\r\n");
+    client.read_through("first;");
+    drop(client);
+    // The upstream sends nothing more, so that no failed write tells the gateway.
+    server.assert_closed();
+}
+
+#[test]
+fn leaving_while_the_upstream_sends_closes_the_upstream_connection() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let mut client = gateway.send("GET /large HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let mut server = upstream.accept();
+    server.read_head();
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n");
+    client.read_head().assert_status(200);
+    drop(client);
+    server.send_until_refused(&vec![b'x'; 65536], 16384);
+}
+
+#[test]
+fn leaving_within_an_upload_closes_the_upstream_connection() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    for framing in ["Content-Length: 10\r\n\r\nfirst", "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"] {
+        let client = gateway.send(format!("PUT /file HTTP/1.1\r\nHost: a.test\r\n{framing}"));
+        let mut server = upstream.accept();
+        server.read_through("first");
+        drop(client);
+        let (rest, _) = server.read_to_the_end();
+        assert!(!rest.contains("0\r\n\r\n"), "half a body looks whole: {rest:?}");
+    }
+}
+
+#[test]
+fn leaving_while_waiting_to_be_asked_for_the_body_closes_the_upstream_connection() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let client = gateway
+        .send("PUT /file HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    let mut server = upstream.accept();
+    server.read_head();
+    drop(client);
+    server.assert_closed();
+}
+
+#[test]
+fn a_refused_upload_goes_no_further() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let mut client = gateway.send("PUT /file HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nfirst");
+    let mut server = upstream.accept();
+    server.read_through("first");
+    server.send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+    drop(server);
+    let (head, body) = client.read_answer();
+    head.assert_status(413);
+    assert_eq!(body, "no");
+}
