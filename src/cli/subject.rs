@@ -68,9 +68,10 @@ pub(super) fn enrol(settings: &Settings, arguments: &EnrolArguments) -> Result<(
         issuer: settings.issuer.clone(),
         account: arguments.subject.clone(),
     };
-    let enrolled = on_store(settings, "nobody was enrolled", async |store| {
-        admin::enrol(store, &subject, new, SystemClock.now()).await
-    })?;
+    let enrolled =
+        on_store(settings, "enrol failed (`tfa-gateway status` says how things are)", async |store| {
+            admin::enrol(store, &subject, new, SystemClock.now()).await
+        })?;
     if arguments.json {
         println!("{}", enrolled.to_json(&subject));
         return Ok(());
@@ -107,7 +108,9 @@ pub(super) fn status(settings: &Settings, arguments: &Arguments) -> Result<(), C
 pub(super) fn disable(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
     let subject = resolve(&arguments.subject)?;
     let removed =
-        on_store(settings, "nobody was disabled", async |store| admin::disable(store, &subject).await)?;
+        on_store(settings, "disable failed (`tfa-gateway status` says how things are)", async |store| {
+            admin::disable(store, &subject).await
+        })?;
     if arguments.json {
         println!("{}", serde_json::json!({ "subject": subject.as_str(), "factors_removed": removed }));
     } else if removed == 0 {
@@ -121,7 +124,9 @@ pub(super) fn disable(settings: &Settings, arguments: &Arguments) -> Result<(), 
 pub(super) fn unlock(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
     let subject = resolve(&arguments.subject)?;
     let unlocked =
-        on_store(settings, "nobody was unlocked", async |store| admin::unlock(store, &subject).await)?;
+        on_store(settings, "unlock failed (`tfa-gateway status` says how things are)", async |store| {
+            admin::unlock(store, &subject).await
+        })?;
     if arguments.json {
         println!("{}", serde_json::json!({ "subject": subject.as_str(), "unlocked": unlocked }));
     } else if unlocked {

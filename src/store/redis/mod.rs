@@ -34,6 +34,7 @@ use crate::{
 
 static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/settle.lua")));
 static ENROL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/enrol.lua")));
+static DISABLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/disable.lua")));
 static UNLOCK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unlock.lua")));
 
 /// The longest time for which any used step matters: eleven periods of 300 s, and the margin. Seconds.
@@ -137,13 +138,9 @@ impl RedisStore {
     }
 
     pub(super) async fn disable(&self, subject: &SubjectId) -> Result<usize, StoreError> {
-        let key = keys::enrolment(subject);
-        let mut pipeline = redis::pipe();
-        pipeline.atomic().cmd("HKEYS").arg(&key).cmd("DEL").arg(&key).ignore();
-        let (fields,): (Vec<String>,) =
-            self.connection.write(async |mut c| pipeline.query_async(&mut c).await).await?;
-        self.unlock(subject).await?;
-        Ok(fields.iter().filter(|field| is_factor(field)).count())
+        let mut call = DISABLE.key(keys::enrolment(subject));
+        call.key(keys::ledger(subject)).arg(USED_STEP_SECS_MAX);
+        self.connection.write(async |mut c| call.invoke_async(&mut c).await).await
     }
 
     pub(super) async fn unlock(&self, subject: &SubjectId) -> Result<bool, StoreError> {
@@ -177,10 +174,6 @@ impl RedisStore {
     async fn fields(&self, key: &str) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
         self.connection.read(async |mut c| redis::cmd("HGETALL").arg(key).query_async(&mut c).await).await
     }
-}
-
-fn is_factor(field: &str) -> bool {
-    field == keys::PLAIN_FIELD || field.starts_with(keys::TOTP_FIELD_PREFIX)
 }
 
 /// The factors of an enrolment. Fields that this version does not know are passed over beside a factor it
