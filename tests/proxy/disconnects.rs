@@ -55,6 +55,19 @@ fn leaving_within_an_upload_closes_the_upstream_connection() {
 }
 
 #[test]
+fn a_refusal_arrives_while_the_upload_presses() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let mut client = gateway.send("PUT /file HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1073741824\r\n\r\n");
+    let mut server = upstream.accept();
+    client.send_until_stuck(&[b'x'; 65536]);
+    server.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
+    let (head, body) = client.read_answer();
+    head.assert_status(413);
+    assert_eq!(body, "no");
+}
+
+#[test]
 fn leaving_while_waiting_to_be_asked_for_the_body_closes_the_upstream_connection() {
     let upstream = Upstream::listen();
     let gateway = Gateway::in_front_of(&upstream);
