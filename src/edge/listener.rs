@@ -102,7 +102,7 @@ where
                 ));
             }
             Err(error) if is_of_one_connection(&error) => {
-                debug!(%error, "a connection was gone before it was accepted")
+                debug!(%error, "a connection was gone before it was accepted");
             }
             Err(error) => {
                 warn!(%error, "connections cannot be accepted at the moment");
