@@ -37,7 +37,7 @@ fn leaving_while_the_upstream_sends_closes_the_upstream_connection() {
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n");
     client.read_head().assert_status(200);
     drop(client);
-    server.send_until_refused(&[b'x'; 65536], 16384);
+    server.send_until_refused(&[b'x'; 16384], 65_536);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_refusal_arrives_while_the_upload_presses() {
     let gateway = Gateway::in_front_of(&upstream);
     let mut client = gateway.send("PUT /file HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1073741824\r\n\r\n");
     let mut server = upstream.accept();
-    client.send_until_stuck(&[b'x'; 65536]);
+    client.send_until_stuck(&[b'x'; 16384]);
     server.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
     let (head, body) = client.read_answer();
     head.assert_status(413);

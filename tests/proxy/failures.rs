@@ -66,7 +66,7 @@ fn an_upstream_that_does_not_read_an_upload_is_504_and_its_connection_is_closed(
     );
     let mut client = gateway.send("PUT /file HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1073741824\r\n\r\n");
     let mut server = upstream.accept();
-    client.send_until_stuck(&[b'x'; 65536]);
+    client.send_until_stuck(&[b'x'; 16384]);
     assert_unavailable(&client.read_answer(), 504);
     drop(client);
     server.send_until_refused(b"HTTP/1.1 102 Processing\r\n\r\n", usize::MAX);

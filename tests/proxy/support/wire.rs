@@ -115,7 +115,7 @@ impl Wire {
         panic!("all of it was taken");
     }
 
-    /// Sends bytes until the other end takes no more for the moment.
+    /// Sends bytes until the other end takes no more, for the moment or for good.
     pub(crate) fn send_until_stuck(&mut self, bytes: &[u8]) {
         const REFUSALS: u32 = 1000;
         self.stream.set_nonblocking(true).expect("set");
@@ -127,6 +127,8 @@ impl Wire {
                     refusals += 1;
                     std::thread::yield_now();
                 }
+                // It has answered and closed by now; the answer can still be read.
+                Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => break,
                 Err(e) => panic!("not taken: {e}"),
             }
         }
