@@ -8,7 +8,7 @@ use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    task::spawn_local,
+    task::{AbortHandle, spawn_local},
 };
 use tokio_rustls::TlsConnector;
 
@@ -34,11 +34,12 @@ impl Connector {
         &self.url
     }
 
-    /// Connects; `until_closed` is dropped when the connection is.
+    /// Connects; `until_closed` is dropped when the connection is. To abort the task is to close the
+    /// connection at once.
     pub(super) async fn connect(
         &self,
         until_closed: impl Sized + 'static,
-    ) -> Result<SendRequest<UpstreamBody>, UpstreamError> {
+    ) -> Result<(SendRequest<UpstreamBody>, AbortHandle), UpstreamError> {
         let stream = TcpStream::connect((self.url.host(), self.url.port()))
             .await
             .map_err(UpstreamError::Unreachable)?;
@@ -57,7 +58,7 @@ impl Connector {
 async fn handshake<T>(
     stream: T,
     until_closed: impl Sized + 'static,
-) -> Result<SendRequest<UpstreamBody>, UpstreamError>
+) -> Result<(SendRequest<UpstreamBody>, AbortHandle), UpstreamError>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -66,12 +67,12 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| UpstreamError::Broken(error.into()))?;
-    spawn_local(async move {
+    let task = spawn_local(async move {
         // Whoever waits for an answer on this connection is told the error itself.
         let _ = connection.with_upgrades().await;
         drop(until_closed);
     });
-    Ok(sender)
+    Ok((sender, task.abort_handle()))
 }
 
 fn tls(url: &UpstreamUrl) -> Result<(TlsConnector, ServerName<'static>), UpstreamError> {

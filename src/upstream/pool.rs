@@ -10,7 +10,7 @@ use std::{
 use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1::SendRequest;
 use tokio::{
-    task::spawn_local,
+    task::{AbortHandle, spawn_local},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -62,6 +62,26 @@ struct Inner {
 struct Connection {
     sender: SendRequest<UpstreamBody>,
     counted: Rc<Counted>,
+    closing: CloseOnDrop,
+}
+
+/// Closes a connection at once, whatever it is busy with. Without its sender it would close as well, but
+/// not while the upstream does not read what is being sent.
+struct CloseOnDrop(Option<AbortHandle>);
+
+impl CloseOnDrop {
+    /// Leaves the connection to its own task.
+    fn leave(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
 }
 
 struct Idle {
@@ -95,6 +115,7 @@ impl Lease {
 
     /// Keeps nothing but the place among the connections, for a tunnel.
     pub(super) fn into_place(self) -> TunnelPlace {
+        self.connection.closing.leave();
         TunnelPlace { _counted: self.connection.counted }
     }
 }
@@ -176,13 +197,8 @@ impl Pool {
                 Ok(response) => {
                     let lease = Lease { connection, pool: Rc::clone(&self.0) };
                     let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                    return Ok(response.map(|body| {
-                        if is_tunnel {
-                            AnswerBody::of_tunnel(body, lease)
-                        } else {
-                            AnswerBody::new(body, lease)
-                        }
-                    }));
+                    let answer = if is_tunnel { AnswerBody::of_tunnel } else { AnswerBody::new };
+                    return Ok(response.map(|body| answer(body, lease)));
                 }
                 Err(mut failed) => match failed.take_message() {
                     // The kept connection was closed before a byte was written: another one may serve.
@@ -205,7 +221,8 @@ impl Inner {
         Some(idle.remove(usable).connection)
     }
 
-    /// Closes what is too old, and returns when the next one will be.
+    /// Closes what is too old, and returns when the next one will be. An upload that goes on after its
+    /// answer was read has as long as an unused connection.
     fn close_expired(&self) -> Option<Instant> {
         let mut idle = self.idle.borrow_mut();
         // The stack is ordered by age, so that what is too old is at its bottom.
@@ -224,7 +241,10 @@ impl Inner {
         let counted = Rc::new(Counted::new(&self.open));
         let connecting = self.connector.connect(Rc::clone(&counted));
         match timeout(self.settings.connect_timeout, connecting).await {
-            Ok(connected) => connected.map(|sender| Connection { sender, counted }),
+            Ok(connected) => connected.map(|(sender, task)| {
+                let closing = CloseOnDrop(Some(task));
+                Connection { sender, counted, closing }
+            }),
             Err(_) => Err(UpstreamError::ConnectTimeout(self.settings.connect_timeout)),
         }
     }

@@ -82,6 +82,25 @@ fn a_kept_connection_that_the_upstream_closed_is_replaced() {
 }
 
 #[test]
+fn a_body_is_sent_whole_on_the_connection_that_replaces_another() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let mut client = gateway.send(get("/1"));
+    let mut server = upstream.accept();
+    server.read_head();
+    server.send(OK);
+    client.read_answer();
+    drop(server);
+    client.send("POST /2 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nfirst");
+    let mut server = upstream.accept();
+    server.read_head().assert_field("content-length", "10");
+    client.send("later");
+    server.expect("firstlater");
+    server.send(OK);
+    client.read_answer().0.assert_status(200);
+}
+
+#[test]
 fn a_connection_that_the_upstream_wants_closed_is_not_kept() {
     let upstream = Upstream::listen();
     let gateway = Gateway::in_front_of(&upstream);

@@ -37,7 +37,7 @@ fn leaving_while_the_upstream_sends_closes_the_upstream_connection() {
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n");
     client.read_head().assert_status(200);
     drop(client);
-    server.send_until_refused(&vec![b'x'; 65536], 16384);
+    server.send_until_refused(&[b'x'; 16384], 65_536);
 }
 
 #[test]
@@ -52,6 +52,19 @@ fn leaving_within_an_upload_closes_the_upstream_connection() {
         let (rest, _) = server.read_to_the_end();
         assert!(!rest.contains("0\r\n\r\n"), "half a body looks whole: {rest:?}");
     }
+}
+
+#[test]
+fn a_refusal_arrives_while_the_upload_presses() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let mut client = gateway.send("PUT /file HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1073741824\r\n\r\n");
+    let mut server = upstream.accept();
+    client.send_until_stuck(&[b'x'; 16384]);
+    server.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
+    let (head, body) = client.read_answer();
+    head.assert_status(413);
+    assert_eq!(body, "no");
 }
 
 #[test]

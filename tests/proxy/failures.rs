@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Gateway, Head, Upstream, refusing_url};
+use crate::support::{Gateway, Head, Upstream, refusing_url, silent_url};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
@@ -39,6 +39,13 @@ fn a_head_request_gets_the_head_of_a_502() {
 }
 
 #[test]
+fn an_upstream_that_does_not_accept_is_502() {
+    let (url, _full) = silent_url();
+    let gateway = Gateway::with(&url, &[("upstream.connect_timeout_ms", "200")]);
+    assert_unavailable(&gateway.send(GET).read_answer(), 502);
+}
+
+#[test]
 fn an_upstream_that_accepts_and_says_nothing_is_504() {
     let upstream = Upstream::listen();
     let gateway = Gateway::with(&upstream.url(), &[("upstream.response_timeout_ms", "200")]);
@@ -48,6 +55,21 @@ fn an_upstream_that_accepts_and_says_nothing_is_504() {
     assert_unavailable(&client.read_answer(), 504);
     server.assert_closed();
     upstream.assert_no_other_connection();
+}
+
+#[test]
+fn an_upstream_that_does_not_read_an_upload_is_504_and_its_connection_is_closed() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::with(
+        &upstream.url(),
+        &[("upstream.response_timeout_ms", "1000"), ("upstream.connections_max", "1")],
+    );
+    let mut client = gateway.send("PUT /file HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1073741824\r\n\r\n");
+    let mut server = upstream.accept();
+    client.send_until_stuck(&[b'x'; 16384]);
+    assert_unavailable(&client.read_answer(), 504);
+    drop(client);
+    server.send_until_refused(b"HTTP/1.1 102 Processing\r\n\r\n", usize::MAX);
 }
 
 #[test]
@@ -134,6 +156,18 @@ fn an_answer_that_is_not_http_is_502() {
         assert_unavailable(&client.read_answer(), 502);
         server.read_to_the_end();
     }
+}
+
+#[test]
+fn an_answer_whose_head_is_large_passes() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let mut client = gateway.send(GET);
+    let mut server = upstream.accept();
+    server.read_head();
+    let large = "x".repeat(40 * 1024);
+    server.send(format!("HTTP/1.1 200 OK\r\nX-Large: {large}\r\nContent-Length: 0\r\n\r\n"));
+    client.read_head().assert_field("x-large", &large);
 }
 
 #[test]

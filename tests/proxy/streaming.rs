@@ -137,6 +137,20 @@ fn trailers_arrive_in_both_directions() {
 }
 
 #[test]
+fn a_client_that_takes_no_trailers_gets_the_body_without_them() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let mut client = gateway.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let mut server = upstream.accept();
+    server.read_head().assert_without(&["te"]);
+    server.send(
+        "HTTP/1.1 200 OK\r\nTrailer: X-Status\r\nTransfer-Encoding: chunked\r\n\r\n\
+         3\r\ndef\r\n0\r\nX-Status: 0\r\n\r\n",
+    );
+    assert_eq!(client.read_answer().1, "def");
+}
+
+#[test]
 fn the_passcode_and_its_twins_do_not_travel_as_trailers_either() {
     let upstream = Upstream::listen();
     let gateway = Gateway::in_front_of(&upstream);

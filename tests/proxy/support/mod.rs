@@ -7,7 +7,7 @@ mod wire;
 use std::time::Duration;
 
 pub(crate) use gateway::Gateway;
-pub(crate) use upstream::{Upstream, refusing_url};
+pub(crate) use upstream::{Upstream, refusing_url, silent_url};
 pub(crate) use wire::{Head, Wire};
 
 /// How long anything may take before a test gives it up. It is long because machines are busy; no test

@@ -1,7 +1,7 @@
 //! The upstream, played by the test.
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     thread,
 };
 
@@ -56,9 +56,30 @@ impl Drop for Upstream {
 
 /// The URL of a port that refuses connections, and what keeps others from taking that port.
 pub(crate) fn refusing_url() -> (String, Socket) {
+    let (socket, address) = bound();
+    (format!("http://{address}"), socket)
+}
+
+/// The URL of a port where connecting neither succeeds nor fails, and what keeps it that way.
+pub(crate) fn silent_url() -> (String, Vec<Socket>) {
+    let (listener, address) = bound();
+    listener.listen(0).expect("listening");
+    let mut kept = vec![listener];
+    // More than the queue for `accept` holds: from then on the kernel drops what comes.
+    for _ in 0..8 {
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        client.set_nonblocking(true).expect("set");
+        // It is under way, and stays so.
+        let _ = client.connect(&address.into());
+        kept.push(client);
+    }
+    (format!("http://{address}"), kept)
+}
+
+fn bound() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let any: std::net::SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     socket.bind(&any.into()).expect("a port");
     let address = socket.local_addr().expect("bound").as_socket().expect("an IP address");
-    (format!("http://{address}"), socket)
+    (socket, address)
 }

@@ -115,6 +115,26 @@ impl Wire {
         panic!("all of it was taken");
     }
 
+    /// Sends bytes until the other end takes no more, for the moment or for good.
+    pub(crate) fn send_until_stuck(&mut self, bytes: &[u8]) {
+        const REFUSALS: u32 = 1000;
+        self.stream.set_nonblocking(true).expect("set");
+        let mut refusals = 0;
+        while refusals < REFUSALS {
+            match self.stream.write(bytes) {
+                Ok(_) => refusals = 0,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    refusals += 1;
+                    std::thread::yield_now();
+                }
+                // It has answered and closed by now; the answer can still be read.
+                Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => break,
+                Err(e) => panic!("not taken: {e}"),
+            }
+        }
+        self.stream.set_nonblocking(false).expect("set");
+    }
+
     /// Sends bytes; says whether the connection still takes them.
     pub(crate) fn is_taken(&mut self, bytes: &str) -> bool {
         self.stream.write_all(bytes.as_bytes()).is_ok()
