@@ -6,15 +6,12 @@ mod cases;
 mod cli;
 mod clients;
 mod demo;
-mod framing;
 mod grants;
 mod identity;
-mod life_cycle;
 mod lockout;
 mod outages;
 mod parts;
 mod passcodes;
-mod proxying;
 mod races;
 
 mod sealing;

@@ -11,13 +11,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
     clock::Clock,
-    process::{PATIENCE, end, lines, run, scratch, signal, spawn},
+    process::{PATIENCE, end, lines, run, scratch, spawn},
 };
 
 /// The binary that cargo built for these tests.
@@ -195,27 +194,10 @@ impl Gateway {
         self.admin
     }
 
-    /// The most memory it ever had, in KiB.
-    pub(crate) fn peak_memory_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-        peak.trim().trim_end_matches(" kB").parse().expect("a number")
-    }
-
     /// Ends it as a power cut does.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
-    }
-
-    /// Tells it to stop, as an init system does, and does not wait.
-    pub(crate) fn ask_to_stop(&self) {
-        signal(self.child.id(), Signal::TERM);
-    }
-
-    /// Waits until it has ended by itself.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().expect("its status")
     }
 
     /// Ends it as an init system does, and returns all that it ever printed.

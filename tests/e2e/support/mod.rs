@@ -10,7 +10,6 @@ mod http;
 mod process;
 mod redis;
 mod request;
-mod scripted;
 mod stage;
 mod upstream;
 
@@ -19,11 +18,10 @@ pub(crate) use assertions::{
     has_token,
 };
 pub(crate) use clock::{Clock, Passcodes};
-pub(crate) use gateway::{BINARY, Gateway, GatewayConfig, Ran};
+pub(crate) use gateway::{BINARY, Gateway};
 pub(crate) use http::{Response, exchange, in_parallel};
 pub(crate) use process::{PATIENCE, end, free_port, lines, quietly, spawn};
 pub(crate) use redis::RedisServer;
 pub(crate) use request::{TokenRequest, get};
-pub(crate) use scripted::{Peer, ScriptedUpstream};
 pub(crate) use stage::{Person, Stage, StoreKind, on_both_stores};
 pub(crate) use upstream::{Kind, Received, Upstream};
