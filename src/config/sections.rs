@@ -23,6 +23,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let trusted_proxies = trusted_proxies(reader);
     let upstream = upstream(reader);
     let endpoint = token_endpoint(reader);
+    let grants_refused = grants_refused(reader);
     let store = store(reader, base);
     let plain_secrets = reader.switch("store.plain_secrets", false);
     let must_exist = reader.switch("store.must_exist", false);
@@ -48,6 +49,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         trusted_proxies,
         upstream: upstream?,
         endpoint,
+        grants_refused,
         store: store?,
         plain_secrets,
         must_exist,
@@ -122,6 +124,19 @@ fn token_endpoint(reader: &mut Reader<'_>) -> TokenEndpoint {
     reader
         .text("token_endpoint.path", |text| TokenEndpoint::parse(text).ok_or_else(|| RULE.into()))
         .unwrap_or_default()
+}
+
+fn grants_refused(reader: &mut Reader<'_>) -> Vec<String> {
+    reader.list("grants.refused", |text| {
+        // RFC 6749 appendix A.10, as token requests are held to it.
+        let is_name =
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:/".contains(&b));
+        if is_name {
+            Ok(text.to_owned())
+        } else {
+            Err("must hold grant types, such as client_credentials".into())
+        }
+    })
 }
 
 fn store(reader: &mut Reader<'_>, base: &Path) -> Option<StoreChoice> {

@@ -27,6 +27,8 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// `[token_endpoint] path`
     pub endpoint: TokenEndpoint,
+    /// `[grants] refused`
+    pub grants_refused: Vec<String>,
     /// `[store]`
     pub store: StoreChoice,
     /// `[store] plain_secrets`

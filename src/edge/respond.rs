@@ -46,6 +46,9 @@ pub(super) enum Refusal {
     /// The token request's body ended early, or was not HTTP.
     #[error("the body of a token request is broken")]
     BodyBroken,
+    /// The configuration refuses this grant (RFC 6749 section 5.2).
+    #[error("a grant type was refused")]
+    GrantNotAllowed,
     /// Nothing is cleared, for something broke.
     #[error("no token was released, for something failed")]
     Gate(#[from] GateError),
@@ -72,6 +75,7 @@ impl Refusal {
             | Self::BodyTooLarge
             | Self::BodyTimedOut
             | Self::BodyBroken
+            | Self::GrantNotAllowed
             | Self::PassThrough(PassThroughError::BadRequest(_) | PassThroughError::MethodNotAllowed)
             | Self::TokenMethodNotAllowed
             | Self::Disguised => tracing::debug!(error, "refused"),
@@ -94,6 +98,11 @@ impl Refusal {
                 "The body of the request did not arrive in time",
             ),
             Self::BodyBroken => bad_request("The body of the request is broken"),
+            Self::GrantNotAllowed => error(
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                "This grant type is not allowed here",
+            ),
             Self::Gate(GateError::Store(error)) => store_unavailable(error),
             Self::Gate(GateError::Upstream(fault)) => match fault {
                 UpstreamFault::Unreachable(_) | UpstreamFault::NotUnderstood(_) => bad_gateway(),

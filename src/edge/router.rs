@@ -23,6 +23,8 @@ pub struct Gateway {
     pub audit: LogAudit,
     /// Where the token endpoint is.
     pub endpoint: TokenEndpoint,
+    /// Grant types that are answered `unsupported_grant_type` and not forwarded.
+    pub grants_refused: Vec<String>,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: TrustedProxies,
     /// What people are told.

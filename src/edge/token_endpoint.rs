@@ -42,6 +42,9 @@ pub(super) async fn answer(
     }
     let (mut head, body) = request.into_parts();
     let parsed = TokenRequest::parse(&head.headers, head.uri.query(), &read(body).await?)?;
+    if gateway.grants_refused.iter().any(|refused| refused == parsed.grant_type()) {
+        return Err(Refusal::GrantNotAllowed);
+    }
     let presented = presented(&head.headers);
     let canonical = canonical(gateway, &mut head, &parsed, peer)?;
     match parsed.grant()? {

@@ -90,9 +90,14 @@ impl TokenRequest {
         Ok(request)
     }
 
+    /// The `grant_type` that is asked for.
+    pub fn grant_type(&self) -> &str {
+        self.parameter("grant_type").unwrap_or_default()
+    }
+
     /// The grant that is asked for, with what a password grant must have (RFC 6749 section 4.3.2).
     pub fn grant(&self) -> Result<Grant<'_>, RequestFault> {
-        if self.parameter("grant_type") != Some("password") {
+        if self.grant_type() != "password" {
             return Ok(Grant::Other);
         }
         let required =

@@ -109,3 +109,16 @@ fn the_token_endpoint_takes_no_other_method() {
     assert_eq!(answer.header("allow"), Some("POST"));
     assert!(received.is_empty(), "forwarded: {received:?}");
 }
+
+#[test]
+fn a_grant_that_the_configuration_refuses_is_never_forwarded() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    stage.config.set("grants.refused", "[\"client_credentials\"]");
+    stage.serve();
+    let refused = TokenRequest::grant(&[("grant_type", "client_credentials")]);
+    let (answer, received) = stage.upstream.received_during(|| stage.send(&refused));
+    assert_denied(&answer, 400, "unsupported_grant_type");
+    assert_eq!(answer.header("x-drupal-tfa"), None);
+    assert!(received.is_empty(), "{received:?}");
+    assert_token(&stage.send(&TokenRequest::password("bob", "hunter22")));
+}
