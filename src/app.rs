@@ -193,6 +193,7 @@ fn serve_thread(
             audit: LogAudit,
             endpoint: settings.endpoint.clone(),
             grants_refused: settings.grants_refused.clone(),
+            tripwire: settings.tripwire.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),
         });

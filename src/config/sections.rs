@@ -6,7 +6,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Settings, reader::Reader};
 use crate::{
-    edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
+    edge::{Messages, TripwireMode, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
     oauth::endpoint::TokenEndpoint,
     policy::lockout::Lockout,
@@ -24,6 +24,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let upstream = upstream(reader);
     let endpoint = token_endpoint(reader);
     let grants_refused = grants_refused(reader);
+    let tripwire = tripwire(reader);
     let store = store(reader, base);
     let plain_secrets = reader.switch("store.plain_secrets", false);
     let must_exist = reader.switch("store.must_exist", false);
@@ -50,6 +51,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         upstream: upstream?,
         endpoint,
         grants_refused,
+        tripwire,
         store: store?,
         plain_secrets,
         must_exist,
@@ -137,6 +139,26 @@ fn grants_refused(reader: &mut Reader<'_>) -> Vec<String> {
             Err("must hold grant types, such as client_credentials".into())
         }
     })
+}
+
+fn tripwire(reader: &mut Reader<'_>) -> TripwireSettings {
+    let mode = reader.text("tripwire.mode", |text| match text {
+        "stop" => Ok(TripwireMode::Stop),
+        "report" => Ok(TripwireMode::Report),
+        "off" => Ok(TripwireMode::Off),
+        _ => Err("must be stop, report or off".into()),
+    });
+    let may_issue = reader.list("tripwire.may_issue", |text| {
+        let is_path =
+            text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !b"%;\\?#".contains(&b));
+        let (beginning, is_short) = (text.trim_end_matches('*'), text.matches('*').count() <= 1);
+        if is_path && is_short && !beginning.contains('*') && beginning.len() > 1 {
+            Ok(text.to_owned())
+        } else {
+            Err("must hold paths such as /sso/login, or beginnings of paths such as /sso/*".into())
+        }
+    });
+    TripwireSettings { mode: mode.unwrap_or_default(), may_issue }
 }
 
 fn store(reader: &mut Reader<'_>, base: &Path) -> Option<StoreChoice> {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
+    edge::{Messages, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::TotpParameters,
     oauth::endpoint::TokenEndpoint,
     policy::lockout::Lockout,
@@ -29,6 +29,8 @@ pub struct Settings {
     pub endpoint: TokenEndpoint,
     /// `[grants] refused`
     pub grants_refused: Vec<String>,
+    /// `[tripwire]`
+    pub tripwire: TripwireSettings,
     /// `[store]`
     pub store: StoreChoice,
     /// `[store] plain_secrets`

@@ -69,7 +69,9 @@ impl Refusal {
         let error: &dyn std::error::Error = self;
         match self {
             Self::Gate(_) => tracing::error!(error, "refused"),
-            Self::PassThrough(PassThroughError::Upstream(_)) => tracing::warn!(error, "refused"),
+            Self::PassThrough(PassThroughError::Upstream(_) | PassThroughError::Stopped(_)) => {
+                tracing::warn!(error, "refused");
+            }
             Self::Malformed(_)
             | Self::Username(_)
             | Self::BodyTooLarge
@@ -167,6 +169,11 @@ fn pass_through(failed: &PassThroughError) -> Response<GatewayBody> {
         PassThroughError::MethodNotAllowed => {
             error(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This method is not passed on")
         }
+        PassThroughError::Stopped(_) => error(
+            StatusCode::BAD_GATEWAY,
+            "server_error",
+            "The answer of the server behind this gateway was stopped: it holds a token where none is issued",
+        ),
         PassThroughError::Upstream(error) => match error {
             UpstreamError::Timeout(_) => gateway_timeout(),
             UpstreamError::Exhausted(_) => overloaded(),

@@ -3,7 +3,10 @@
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::{GatewayBody, Messages, Peer, client_addr::TrustedProxies, respond::Refusal, token_endpoint};
+use super::{
+    GatewayBody, Messages, Peer, TripwireSettings, client_addr::TrustedProxies, respond::Refusal,
+    token_endpoint,
+};
 use crate::{
     oauth::endpoint::{Route, TokenEndpoint},
     store::Store,
@@ -25,6 +28,8 @@ pub struct Gateway {
     pub endpoint: TokenEndpoint,
     /// Grant types that are answered `unsupported_grant_type` and not forwarded.
     pub grants_refused: Vec<String>,
+    /// What happens to tokens that other routes issue.
+    pub tripwire: TripwireSettings,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: TrustedProxies,
     /// What people are told.

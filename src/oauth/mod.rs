@@ -11,6 +11,7 @@ pub mod forward;
 mod json;
 mod media_type;
 mod request;
+pub mod tripwire;
 
 pub use fault::RequestFault;
 pub use request::{Encoding, Grant, PasswordGrant, TokenRequest};

@@ -72,7 +72,8 @@ where
     A: Audit,
 {
     let GatedGrant { subject, presented, request } = grant;
-    let record = |outcome, factor| flow.audit.record(&AuditEvent { subject: &subject, outcome, factor });
+    let record =
+        |outcome, factor| flow.audit.record(&AuditEvent::Grant { subject: Some(&subject), outcome, factor });
 
     // The enrolment is read while the upstream checks the password; a refusal does not wait for it.
     let (sending, loading) = (pin!(flow.upstream.send(request)), pin!(flow.store.load(&subject)));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     factor::totp::{Totp, TotpParameters},
+    oauth::tripwire::Tripped,
     policy::{
         Challenge, Enrolment,
         lockout::{Attempt, Ledger, Settlement},
@@ -134,13 +135,25 @@ pub enum AuditOutcome {
 
 /// One line of the audit trail. It holds no secret.
 #[derive(Debug)]
-pub struct AuditEvent<'a> {
-    /// Whose token it was about.
-    pub subject: &'a SubjectId,
-    /// How it ended.
-    pub outcome: AuditOutcome,
-    /// The factor that was verified.
-    pub factor: Option<&'a FactorId>,
+pub enum AuditEvent<'a> {
+    /// A gated grant has ended.
+    Grant {
+        /// Whose token it was about, as far as that is known.
+        subject: Option<&'a SubjectId>,
+        /// How it ended.
+        outcome: AuditOutcome,
+        /// The factor that was verified.
+        factor: Option<&'a FactorId>,
+    },
+    /// The tripwire saw a token where none is issued.
+    TokenSeen {
+        /// The path that was asked for.
+        path: &'a str,
+        /// What was seen.
+        why: Tripped,
+        /// Whether the answer was stopped.
+        is_stopped: bool,
+    },
 }
 
 /// Where audit events go.
