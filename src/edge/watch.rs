@@ -19,12 +19,12 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
-use super::{GatewayBody, body::BodyError};
+use super::{GatewayBody, PassThroughError, body::BodyError};
 use crate::{
     oauth::tripwire::{Sight, Tripped, Tripwire},
     step_up::{Audit as _, AuditEvent},
     telemetry::LogAudit,
-    upstream::AnswerBody,
+    upstream::{AnswerBody, UpstreamError},
 };
 
 /// Bytes of an answer that are held back with its head.
@@ -85,7 +85,10 @@ impl Watch {
     }
 
     /// Passes an answer on, or says why not.
-    pub(super) async fn pass(self, response: Response<AnswerBody>) -> Result<Response<GatewayBody>, Tripped> {
+    pub(super) async fn pass(
+        self,
+        response: Response<AnswerBody>,
+    ) -> Result<Response<GatewayBody>, PassThroughError> {
         let (head, mut body) = response.into_parts();
         let tripwire = match Tripwire::for_answer(head.status, &head.headers) {
             Ok(Some(tripwire)) if !body.is_end_stream() => tripwire,
@@ -109,6 +112,10 @@ impl Watch {
             usize::MAX
         };
         watched.hold(&mut body, pieces).await?;
+        if let Some(error) = watched.failed.take() {
+            // Nothing has left yet, so the client can be told.
+            return Err(UpstreamError::Broken(error.into()).into());
+        }
         let body = match watched.as_whole() {
             Some(whole) => whole.into(),
             None => GatewayBody::Watched(Box::new(WatchedBody { watched, body })),
