@@ -30,7 +30,7 @@ use crate::{
     step_up::{Clock as _, StoreError},
     store::{Opener, Store, StoreOpenError},
     telemetry::{LogAudit, SystemClock},
-    upstream::{BackChannel, Pool, UpstreamError},
+    upstream::{BackChannel, Pool, TokenOwners, UpstreamError},
 };
 
 /// Where the gateway listens.
@@ -186,13 +186,16 @@ fn serve_thread(
     stopped: watch::Receiver<bool>,
 ) -> Result<(), AppError> {
     runtime()?.block_on(async {
+        let upstream = Pool::new(settings.upstream.clone())?;
         let gateway = Rc::new(Gateway {
-            upstream: Pool::new(settings.upstream.clone())?,
+            owners: TokenOwners::new(settings.owners.clone(), &upstream, &settings.upstream)?,
+            upstream,
             store: opener.open()?,
             clock: SystemClock,
             audit: LogAudit,
             endpoint: settings.endpoint.clone(),
-            grants_refused: settings.grants_refused.clone(),
+            addresses: settings.addresses,
+            grants: settings.grants.clone(),
             tripwire: settings.tripwire.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Settings, reader::Reader};
+use super::{Settings, grants, identity, reader::Reader};
 use crate::{
     edge::{Messages, TripwireMode, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
@@ -23,7 +23,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let trusted_proxies = trusted_proxies(reader);
     let upstream = upstream(reader);
     let endpoint = token_endpoint(reader);
-    let grants_refused = grants_refused(reader);
+    let grants = grants::read(reader);
     let tripwire = tripwire(reader);
     let store = store(reader, base);
     let plain_secrets = reader.switch("store.plain_secrets", false);
@@ -31,7 +31,8 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let key_file = key_file(reader, base, store.as_ref());
     let (totp, issuer) = totp(reader);
     let lockout = lockout(reader);
-    identity(reader);
+    let owners = identity::source(reader, base);
+    let addresses = identity::addresses(reader);
     let messages = messages(reader);
     let log = log(reader);
     let admin_address = address(reader, "admin.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
@@ -50,7 +51,9 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         trusted_proxies,
         upstream: upstream?,
         endpoint,
-        grants_refused,
+        grants,
+        owners: owners?,
+        addresses,
         tripwire,
         store: store?,
         plain_secrets,
@@ -100,7 +103,7 @@ fn trusted_proxies(reader: &mut Reader<'_>) -> TrustedProxies {
         TrustedProxies::parse_network(text)
             .ok_or_else(|| "must hold addresses or networks, such as 10.0.0.0/8 or ::1".to_owned())
     });
-    TrustedProxies::new(networks)
+    TrustedProxies::new(networks.unwrap_or_default())
 }
 
 fn upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
@@ -128,19 +131,6 @@ fn token_endpoint(reader: &mut Reader<'_>) -> TokenEndpoint {
         .unwrap_or_default()
 }
 
-fn grants_refused(reader: &mut Reader<'_>) -> Vec<String> {
-    reader.list("grants.refused", |text| {
-        // RFC 6749 appendix A.10, as token requests are held to it.
-        let is_name =
-            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:/".contains(&b));
-        if is_name {
-            Ok(text.to_owned())
-        } else {
-            Err("must hold grant types, such as client_credentials".into())
-        }
-    })
-}
-
 fn tripwire(reader: &mut Reader<'_>) -> TripwireSettings {
     let mode = reader.text("tripwire.mode", |text| match text {
         "stop" => Ok(TripwireMode::Stop),
@@ -158,7 +148,7 @@ fn tripwire(reader: &mut Reader<'_>) -> TripwireSettings {
             Err("must hold paths such as /sso/login, or beginnings of paths such as /sso/*".into())
         }
     });
-    TripwireSettings { mode: mode.unwrap_or_default(), may_issue }
+    TripwireSettings { mode: mode.unwrap_or_default(), may_issue: may_issue.unwrap_or_default() }
 }
 
 fn store(reader: &mut Reader<'_>, base: &Path) -> Option<StoreChoice> {
@@ -231,11 +221,6 @@ fn lockout(reader: &mut Reader<'_>) -> Lockout {
         reader.contradiction("lockout.lock_secs_max", rule);
     }
     lockout
-}
-
-fn identity(reader: &mut Reader<'_>) {
-    let rule = || "must be 'username'".to_owned();
-    reader.text("identity.source", |text| if text == "username" { Ok(()) } else { Err(rule()) });
 }
 
 fn messages(reader: &mut Reader<'_>) -> Messages {

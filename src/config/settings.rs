@@ -6,10 +6,10 @@ use crate::{
     edge::{Messages, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::TotpParameters,
     oauth::endpoint::TokenEndpoint,
-    policy::lockout::Lockout,
+    policy::{AddressRule, grants::GrantRules, lockout::Lockout},
     store::{StoreChoice, StoreSettings},
     telemetry::LogSettings,
-    upstream::UpstreamSettings,
+    upstream::{OwnerSource, UpstreamSettings},
 };
 
 /// All settings of the gateway.
@@ -27,8 +27,12 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// `[token_endpoint] path`
     pub endpoint: TokenEndpoint,
-    /// `[grants] refused`
-    pub grants_refused: Vec<String>,
+    /// `[grants]`
+    pub grants: GrantRules,
+    /// `[identity] source` and what belongs to it
+    pub owners: OwnerSource,
+    /// `[identity] addresses`
+    pub addresses: AddressRule,
     /// `[tripwire]`
     pub tripwire: TripwireSettings,
     /// `[store]`

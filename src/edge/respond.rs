@@ -14,7 +14,7 @@ use super::{GatewayBody, Messages, PassThroughError};
 use crate::{
     identity::UsernameFault,
     oauth::RequestFault,
-    policy::Challenge,
+    policy::{Challenge, Denial},
     step_up::{GateError, StoreError, UpstreamFault},
     upstream::UpstreamError,
 };
@@ -52,6 +52,9 @@ pub(super) enum Refusal {
     /// Nothing is cleared, for something broke.
     #[error("no token was released, for something failed")]
     Gate(#[from] GateError),
+    /// A token was withheld, and no passcode would help.
+    #[error("a token was withheld")]
+    Denied(Denial),
     /// A request could not be passed through.
     #[error("a request was not passed through")]
     PassThrough(#[from] PassThroughError),
@@ -78,6 +81,7 @@ impl Refusal {
             | Self::BodyTimedOut
             | Self::BodyBroken
             | Self::GrantNotAllowed
+            | Self::Denied(_)
             | Self::PassThrough(PassThroughError::BadRequest(_) | PassThroughError::MethodNotAllowed)
             | Self::TokenMethodNotAllowed
             | Self::Disguised => tracing::debug!(error, "refused"),
@@ -111,6 +115,8 @@ impl Refusal {
                 UpstreamFault::TimedOut(_) => gateway_timeout(),
                 UpstreamFault::Overloaded(_) => overloaded(),
             },
+            Self::Gate(GateError::Owner(_)) => unavailable("It cannot be told whose token this is"),
+            Self::Denied(denial) => denied(*denial),
             Self::PassThrough(error) => pass_through(error),
             Self::TokenMethodNotAllowed => with_header(
                 error(
@@ -161,6 +167,17 @@ fn store_unavailable(error: &StoreError) -> Response<GatewayBody> {
         | StoreError::Failed(_)
         | StoreError::Refused(_) => unavailable("The second factor cannot be checked at the moment"),
     }
+}
+
+/// RFC 6749 section 5.2 has `invalid_grant` for both.
+fn denied(denial: Denial) -> Response<GatewayBody> {
+    let description = match denial {
+        Denial::UnknownAddress => "Please log in with your user name instead of an e-mail address",
+        Denial::IssuedBeforeEnrolment => {
+            "The refresh token is from before two-factor authentication was set up. Please log in again."
+        }
+    };
+    error(StatusCode::BAD_REQUEST, "invalid_grant", description)
 }
 
 fn pass_through(failed: &PassThroughError) -> Response<GatewayBody> {

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     oauth::endpoint::{Route, TokenEndpoint},
+    policy::{AddressRule, grants::GrantRules},
     store::Store,
     telemetry::{LogAudit, SystemClock},
-    upstream::Pool,
+    upstream::{Pool, TokenOwners},
 };
 
 /// All that one runtime thread needs to answer requests. Nothing in it is shared with other threads.
@@ -26,8 +27,12 @@ pub struct Gateway {
     pub audit: LogAudit,
     /// Where the token endpoint is.
     pub endpoint: TokenEndpoint,
-    /// Grant types that are answered `unsupported_grant_type` and not forwarded.
-    pub grants_refused: Vec<String>,
+    /// Whose a token is.
+    pub owners: TokenOwners,
+    /// What e-mail addresses are.
+    pub addresses: AddressRule,
+    /// What is done with each grant type.
+    pub grants: GrantRules,
     /// What happens to tokens that other routes issue.
     pub tripwire: TripwireSettings,
     /// Whose `X-Forwarded-*` is believed.

@@ -8,10 +8,12 @@ pub mod endpoint;
 mod fault;
 mod form;
 pub mod forward;
+mod issued;
 mod json;
 mod media_type;
 mod request;
 pub mod tripwire;
 
 pub use fault::RequestFault;
-pub use request::{Encoding, Grant, PasswordGrant, TokenRequest};
+pub use issued::IssuedTokens;
+pub use request::{Encoding, TokenRequest};

@@ -23,22 +23,6 @@ pub(super) struct Parameter {
     pub(super) value: Secret<String>,
 }
 
-/// The grant that a request asks for.
-#[derive(Debug)]
-pub enum Grant<'a> {
-    /// RFC 6749 section 4.3: gated.
-    Password(PasswordGrant<'a>),
-    /// Any other.
-    Other,
-}
-
-/// What a password grant claims.
-#[derive(Debug)]
-pub struct PasswordGrant<'a> {
-    /// The user name, as typed.
-    pub username: &'a str,
-}
-
 /// A token request that every parser reads alike.
 #[derive(Debug)]
 pub struct TokenRequest {
@@ -95,16 +79,22 @@ impl TokenRequest {
         self.parameter("grant_type").unwrap_or_default()
     }
 
-    /// The grant that is asked for, with what a password grant must have (RFC 6749 section 4.3.2).
-    pub fn grant(&self) -> Result<Grant<'_>, RequestFault> {
-        if self.grant_type() != "password" {
-            return Ok(Grant::Other);
+    /// Checks that a password grant has what it must have (RFC 6749 section 4.3.2).
+    pub fn check_password_grant(&self) -> Result<(), RequestFault> {
+        if self.grant_type() == "password" {
+            self.required("username")?;
+            self.required("password")?;
         }
-        let required =
-            |name| self.parameter(name).ok_or_else(|| RequestFault::parameter(name, "is required"));
-        let username = required("username")?;
-        required("password")?;
-        Ok(Grant::Password(PasswordGrant { username }))
+        Ok(())
+    }
+
+    /// The user name, as typed.
+    pub fn username(&self) -> Result<&str, RequestFault> {
+        self.required("username")
+    }
+
+    fn required(&self, name: &str) -> Result<&str, RequestFault> {
+        self.parameter(name).ok_or_else(|| RequestFault::parameter(name, "is required"))
     }
 
     /// The `state` of the form or the query, which answers about the second factor echo.

@@ -8,9 +8,10 @@ mod flow;
 mod ports;
 mod withheld;
 
-pub use flow::{Flow, GateError, GatedGrant, Outcome, token_flow};
+pub use flow::{Claim, Flow, GateError, GatedGrant, Outcome, token_flow};
 pub use ports::{
     AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentRegistry, EnrolmentStore, FactorStatus,
-    Fingerprints, NewFactor, StoreError, SubjectStatus, TokenUpstream, UpstreamAnswer, UpstreamFault,
+    Fingerprints, Found, NewFactor, OwnerError, StoreError, SubjectStatus, TokenOwner, TokenUpstream,
+    UpstreamAnswer, UpstreamFault,
 };
 pub use withheld::WithheldToken;

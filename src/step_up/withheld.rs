@@ -1,7 +1,7 @@
 //! An issued token, held back.
 
-use super::UpstreamAnswer;
-use crate::policy::Clearance;
+use super::{OwnerError, TokenOwner, UpstreamAnswer};
+use crate::{policy::Clearance, types::SubjectId};
 
 /// An upstream's answer that issues a token. Its bytes and headers come out only through
 /// [`WithheldToken::release`].
@@ -16,6 +16,15 @@ impl std::fmt::Debug for WithheldToken {
 impl WithheldToken {
     pub(super) const fn new(answer: UpstreamAnswer) -> Self {
         Self(answer)
+    }
+
+    /// Asks whose it is. The token goes to nobody but its issuer.
+    pub(super) async fn owner(
+        &self,
+        owners: &impl TokenOwner,
+        asked: &http::HeaderMap,
+    ) -> Result<SubjectId, OwnerError> {
+        owners.owner(&self.0, asked).await
     }
 
     /// Gives the answer, unchanged, for a clearance, which is spent.

@@ -3,7 +3,7 @@
 use tracing::{info, warn};
 
 use crate::{
-    policy::Challenge,
+    policy::{Challenge, Denial},
     step_up::{Audit, AuditEvent, AuditOutcome},
     types::{FactorId, SubjectId},
 };
@@ -40,7 +40,7 @@ fn grant(subject: Option<&SubjectId>, outcome: AuditOutcome, factor: Option<&Fac
             let factor = factor.map(FactorId::as_str);
             info!(target: "audit", subject, outcome = name, factor);
         }
-        AuditOutcome::Challenged(_) | AuditOutcome::Failed => {
+        AuditOutcome::Challenged(_) | AuditOutcome::Denied(_) | AuditOutcome::Failed => {
             warn!(target: "audit", subject, outcome = name);
         }
     }
@@ -68,6 +68,8 @@ const fn name(outcome: AuditOutcome) -> &'static str {
         AuditOutcome::Challenged(Challenge::UsedPasscode) => "used_passcode",
         AuditOutcome::Challenged(Challenge::Locked { .. }) => "locked",
         AuditOutcome::Challenged(Challenge::LockedForGood) => "locked_for_good",
+        AuditOutcome::Denied(Denial::UnknownAddress) => "unknown_address",
+        AuditOutcome::Denied(Denial::IssuedBeforeEnrolment) => "issued_before_enrolment",
         AuditOutcome::Failed => "failed",
     }
 }

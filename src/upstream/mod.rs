@@ -7,13 +7,17 @@
 mod back_channel;
 mod body;
 mod connect;
+mod endpoint_url;
 mod error;
+mod owner;
 mod pool;
 mod token;
 mod url;
 
 pub use back_channel::BackChannel;
 pub use body::{AnswerBody, ContinueGate, Progress, UpstreamBody};
+pub use endpoint_url::EndpointUrl;
 pub use error::UpstreamError;
+pub use owner::{ClientCredentials, OwnerSource, Question, TokenOwners};
 pub use pool::{Pool, TunnelPlace, UpstreamSettings};
 pub use url::{UpstreamUrl, UpstreamUrlFault};

@@ -177,6 +177,8 @@ fn the_acl_user_of_the_documents_may_do_all_that_is_needed() {
         store.ping().await.expect("a ping");
         store.status(&subject("alice")).await.expect("a status");
         store.unlock(&subject("alice")).await.expect("unlocked");
+        store.add_alias(&subject("alice@example.org"), &subject("alice")).await.expect("an alias");
+        assert!(store.remove_alias(&subject("alice@example.org")).await.expect("removed"));
         assert_eq!(store.disable(&subject("alice")).await.expect("disabled"), 1);
     });
 }

@@ -10,10 +10,10 @@ mod grants;
 mod identity;
 mod lockout;
 mod outages;
+mod owners;
 mod parts;
 mod passcodes;
 mod races;
-
 mod sealing;
 mod secrets;
 #[expect(dead_code, reason = "shared with the contract suite, which needs a little more of it")]
