@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Glewlwyd,
     /// A server in Ruby on Rails; takes seconds to start.
     Doorkeeper,
+    /// A portal in Perl; takes a second of CPU to start.
+    Lemonldap,
 }
 
 /// One running server.
@@ -49,10 +51,12 @@ impl Upstream {
         static PHP: OnceLock<Arc<Upstream>> = OnceLock::new();
         static GLEWLWYD: OnceLock<Arc<Upstream>> = OnceLock::new();
         static DOORKEEPER: OnceLock<Arc<Upstream>> = OnceLock::new();
+        static LEMONLDAP: OnceLock<Arc<Upstream>> = OnceLock::new();
         let shared = match kind {
             Kind::Php => &PHP,
             Kind::Glewlwyd => &GLEWLWYD,
             Kind::Doorkeeper => &DOORKEEPER,
+            Kind::Lemonldap => &LEMONLDAP,
         };
         Arc::clone(shared.get_or_init(|| Arc::new(Self::start(kind))))
     }
