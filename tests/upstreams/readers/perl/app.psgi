@@ -25,8 +25,8 @@ sub is_endpoint {
         if ($segment eq '..') { pop @kept }
         elsif ($segment ne '' && $segment ne '.') { push @kept, $segment =~ s/\..*//r }
     }
-    shift @kept if @kept && $kept[0] =~ /^(?:index|en|de|fr)$/;
-    return @kept >= 2 && $kept[0] eq 'oauth2' && $kept[1] eq 'token';
+    # An application may be mounted anywhere.
+    return index('/' . join('/', @kept) . '/', '/oauth2/token/') >= 0;
 }
 
 # The last or the first text in a value.
@@ -66,7 +66,8 @@ sub readings {
     my $body = $request->content // '';
     my @sources = (
         sub { $request->parameters }, sub { $request->body_parameters }, sub { $request->query_parameters },
-        sub { cgi($body) }, sub { cgi($request->env->{QUERY_STRING} // '') },
+        # What is declared JSON is nobody's form.
+        sub { cgi(($request->content_type // '') =~ /json/i ? '' : $body) }, sub { cgi($request->env->{QUERY_STRING} // '') },
         sub { $json->decode($body =~ s/^\xEF\xBB\xBF//r) },
     );
     my @readings;
@@ -85,9 +86,9 @@ sub readings {
 sub {
     my $env = shift;
     my $request = Plack::Request->new($env);
-    my ($q) = eval { $request->query_parameters->get('q') };
-    my $decoded = CGI::Util::unescape($env->{PATH_INFO} // '');
-    my @paths = grep { defined } $env->{PATH_INFO}, $decoded, $q;
+    my $query = $env->{QUERY_STRING} // '';
+    my @paths = grep { defined } $env->{PATH_INFO}, CGI::Util::unescape(($env->{PATH_INFO} // '') =~ tr/+/ /r),
+        cgi($query)->{q}, eval { $request->query_parameters->get('q') };
     my @readings = (grep { is_endpoint($_) } @paths) ? readings($request) : ();
     my $line = $json->encode({ host => clean($env->{HTTP_HOST}), method => clean($env->{REQUEST_METHOD}),
         target => clean($env->{REQUEST_URI}), understood => \@readings });

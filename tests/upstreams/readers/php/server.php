@@ -27,20 +27,28 @@ function is_endpoint(string $path): bool
             $kept[] = trim(explode('.', $segment)[0]);
         }
     }
-    if (in_array($kept[0] ?? '', ['index', 'en', 'de', 'fr'], true)) {
-        array_shift($kept); // index.php, and a language
-    }
-    return array_slice($kept, 0, 2) === ['oauth2', 'token'];
+    // A site may live in a directory, behind index.php or a language; what follows is an argument.
+    return str_contains('/' . implode('/', $kept) . '/', '/oauth2/token/');
 }
 
-/** The paths that some framework routes by: q, headers of IIS's, and the target decoded up to three times. */
+/** %uXXXX, which Windows' http.sys takes in paths. */
+function without_percent_u(string $s): string
+{
+    return preg_replace_callback('/%u([0-9a-f]{4})/i', fn ($m) => mb_chr(hexdec($m[1])) ?: '', $s);
+}
+
+/**
+ * The paths that something on PHP routes by: `q`; headers of IIS's; the target, decoded once or more, with `+` for
+ * a space as Drupal 7 has it; and the `q` that a rewrite rule makes of it (`^/(.*)$ /index.php?q=$1`).
+ */
 function paths(): array
 {
     $path = preg_replace('/[?#].*$/s', '', preg_replace('#^https?://[^/?\#]*#i', '', $_SERVER['REQUEST_URI']));
     $paths = [$_GET['q'] ?? null, $_SERVER['HTTP_X_ORIGINAL_URL'] ?? null, $_SERVER['HTTP_X_REWRITE_URL'] ?? null];
     for ($times = 0; $times < 4; $times++) {
-        $paths[] = $path;
-        $path = rawurldecode($path);
+        preg_match_all('/(?:^|&)q=([^&]*)/', "q=$path", $rewritten);
+        array_push($paths, $path, urldecode($path), urldecode(end($rewritten[1])));
+        $path = rawurldecode(without_percent_u($path));
     }
     return array_filter($paths, 'is_string');
 }
@@ -58,7 +66,8 @@ $readings = [];
 if (array_filter(paths(), 'is_endpoint') !== []) {
     $body = (string) file_get_contents('php://input');
     $json = json_decode(preg_replace('/^\xEF\xBB\xBF/', '', $body), true);
-    parse_str($body, $form); // as frameworks do for the methods of which PHP makes no $_POST
+    // As frameworks do for the methods of which PHP makes no $_POST; what is declared JSON is nobody's form.
+    parse_str(stripos($_SERVER['CONTENT_TYPE'] ?? '', 'json') === false ? $body : '', $form);
     foreach ([$_POST, $_GET, $_REQUEST, $form, is_array($json) ? $json : []] as $parameters) {
         $username = text($parameters['username'] ?? null);
         if (fold(text($parameters['grant_type'] ?? null) ?? '') === 'password' && $username !== null) {
