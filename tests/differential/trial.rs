@@ -80,8 +80,8 @@ pub(crate) fn hold(kind: Kind) {
     tally.assert_not_vacuous(cases);
 }
 
-/// Each of the targets gets alice's token of the reader in PHP without a code. One that does not any more is
-/// to be moved from `STILL_OPEN` to the disguises.
+/// Each of the targets gets alice's token of the reader in PHP without a code. When one does not any more, it and
+/// its class go from `STILL_OPEN` and `is_still_open`, and the generator draws it.
 pub(crate) fn assert_still_open(targets: &[&str]) {
     let mut stage = Stage::prepared_before(Upstream::start(Kind::PhpReader), StoreKind::Embedded);
     stage.enrol("alice");
@@ -90,7 +90,7 @@ pub(crate) fn assert_still_open(targets: &[&str]) {
     let open =
         |target: &&str| has_token(&stage.send_raw(login.replacen("/oauth2/token", target, 1).as_bytes()));
     let closed: Vec<_> = targets.iter().copied().filter(|target| !open(target)).collect();
-    assert_eq!(closed, [""; 0], "closed: move them to the disguises");
+    assert_eq!(closed, [""; 0], "closed: they are not still open");
     assert!(!open(&"/oauth2/token"), "the endpoint itself is gated");
 }
 
