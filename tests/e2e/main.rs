@@ -14,6 +14,7 @@ mod owners;
 mod parts;
 mod passcodes;
 mod races;
+mod real_servers;
 mod sealing;
 mod secrets;
 #[expect(dead_code, reason = "shared with the contract suite, which needs a little more of it")]
