@@ -23,16 +23,9 @@ fn once(bytes: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
-        let length = match escaped(rest).or_else(|| structural(rest)) {
-            Some((character, length)) => {
-                decoded.extend(character);
-                length
-            }
-            None => {
-                decoded.push(*first);
-                1
-            }
-        };
+        let (character, length) =
+            escaped(rest).or_else(|| structural(rest)).unwrap_or_else(|| (vec![*first], 1));
+        decoded.extend(character);
         rest = after.get(length - 1..).unwrap_or_default();
     }
     decoded

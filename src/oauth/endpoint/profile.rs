@@ -114,7 +114,7 @@ impl Profile {
     }
 }
 
-/// Folders that WordPress makes up for its REST API, and that `rest_route` does without.
+/// The folder that `WordPress` makes up for its REST API, which `rest_route` does without.
 pub(super) fn is_virtual(folder: &[Segment]) -> bool {
     matches!(folder, [only] if only.is(&fold::coarse("wp-json")))
 }

@@ -341,3 +341,22 @@ fn a_run_of_s_cannot_be_broken_up() {
         assert_eq!(route_by(Profile::Generic, "/system/access-token", target), Route::Disguised, "{target}");
     }
 }
+
+/// What is refused of the ordinary targets, in every profile: pages and searches about the very path.
+const REFUSED_BY_ALL: [&str; 3] =
+    ["/docs/oauth2/token", "/docs/oauth2/token.html", "/search?q=oauth2%2Ftoken"];
+/// And what a front controller could route besides.
+const REFUSED_BY_PHP: [&str; 2] = ["/search?s=oauth2%2Ftoken", "/oauth2/clients?s=token"];
+
+#[test]
+fn ordinary_drupal_targets_are_passed_through_but_for_those_named_here() {
+    let listed = include_str!("../../../tests/data/drupal_urls.txt");
+    let targets: Vec<&str> = listed.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(targets.len(), 797);
+    for profile in PROFILES {
+        let mut refused = targets.clone();
+        refused.retain(|target| route_by(profile, "/oauth2/token", target) != Route::Elsewhere);
+        let also: &[&str] = if profile == Profile::Php { &REFUSED_BY_PHP } else { &[] };
+        assert_eq!(refused, [&REFUSED_BY_ALL, also].concat(), "{profile:?}");
+    }
+}
