@@ -192,6 +192,7 @@ fn serve_thread(
             clock: SystemClock,
             audit: LogAudit,
             endpoint: settings.endpoint.clone(),
+            request_rules: settings.request_rules,
             grants_refused: settings.grants_refused.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),

@@ -8,7 +8,10 @@ use super::{Settings, reader::Reader};
 use crate::{
     edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
-    oauth::endpoint::TokenEndpoint,
+    oauth::{
+        ForwardAs, RequestRules,
+        endpoint::{Profile, TokenEndpoint},
+    },
     policy::lockout::Lockout,
     store::{EmbeddedSettings, RedisSettings, StoreChoice},
     telemetry::{LogFormat, LogSettings},
@@ -23,6 +26,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let trusted_proxies = trusted_proxies(reader);
     let upstream = upstream(reader);
     let endpoint = token_endpoint(reader);
+    let request_rules = request_rules(reader);
     let grants_refused = grants_refused(reader);
     let store = store(reader, base);
     let plain_secrets = reader.switch("store.plain_secrets", false);
@@ -49,6 +53,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         trusted_proxies,
         upstream: upstream?,
         endpoint,
+        request_rules,
         grants_refused,
         store: store?,
         plain_secrets,
@@ -121,9 +126,25 @@ fn upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
 fn token_endpoint(reader: &mut Reader<'_>) -> TokenEndpoint {
     const RULE: &str =
         "must be a path of plain segments: lower-case letters, digits, '-' and '_', such as /oauth2/token";
+    let profile = reader.text("upstream.profile", |text| {
+        Profile::parse(text).ok_or_else(|| "must be generic, drupal7 or php".into())
+    });
     reader
         .text("token_endpoint.path", |text| TokenEndpoint::parse(text).ok_or_else(|| RULE.into()))
         .unwrap_or_default()
+        .with_profile(profile.unwrap_or_default())
+}
+
+fn request_rules(reader: &mut Reader<'_>) -> RequestRules {
+    let default = RequestRules::default();
+    let forward_as = reader.text("token_endpoint.forward_as", |text| {
+        ForwardAs::parse(text).ok_or_else(|| "must be as-received, form or json".into())
+    });
+    RequestRules {
+        multipart: reader.switch("token_endpoint.multipart", default.multipart),
+        forward_as: forward_as.unwrap_or(default.forward_as),
+        require_client: reader.switch("token_endpoint.require_client", default.require_client),
+    }
 }
 
 fn grants_refused(reader: &mut Reader<'_>) -> Vec<String> {

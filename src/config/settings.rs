@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use crate::{
     edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::TotpParameters,
-    oauth::endpoint::TokenEndpoint,
+    oauth::{RequestRules, endpoint::TokenEndpoint},
     policy::lockout::Lockout,
     store::{StoreChoice, StoreSettings},
     telemetry::LogSettings,
@@ -25,8 +25,10 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// `[upstream]`
     pub upstream: UpstreamSettings,
-    /// `[token_endpoint] path`
+    /// `[token_endpoint] path`, and `[upstream] profile`
     pub endpoint: TokenEndpoint,
+    /// `[token_endpoint]`, but for the path
+    pub request_rules: RequestRules,
     /// `[grants] refused`
     pub grants_refused: Vec<String>,
     /// `[store]`

@@ -5,7 +5,10 @@ use hyper::body::Incoming;
 
 use super::{GatewayBody, Messages, Peer, client_addr::TrustedProxies, respond::Refusal, token_endpoint};
 use crate::{
-    oauth::endpoint::{Route, TokenEndpoint},
+    oauth::{
+        RequestRules,
+        endpoint::{Route, TokenEndpoint},
+    },
     store::Store,
     telemetry::{LogAudit, SystemClock},
     upstream::Pool,
@@ -23,6 +26,8 @@ pub struct Gateway {
     pub audit: LogAudit,
     /// Where the token endpoint is.
     pub endpoint: TokenEndpoint,
+    /// How token requests are taken.
+    pub request_rules: RequestRules,
     /// Grant types that are answered `unsupported_grant_type` and not forwarded.
     pub grants_refused: Vec<String>,
     /// Whose `X-Forwarded-*` is believed.

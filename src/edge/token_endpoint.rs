@@ -41,7 +41,11 @@ pub(super) async fn answer(
         return Err(Refusal::TokenMethodNotAllowed);
     }
     let (mut head, body) = request.into_parts();
-    let parsed = TokenRequest::parse(&head.headers, head.uri.query(), &read(body).await?)?;
+    let rules = gateway.request_rules;
+    let parsed = TokenRequest::parse(rules, &head.headers, head.uri.query(), &read(body).await?)?;
+    if rules.require_client && !parsed.names_client(&head.headers)? {
+        return Err(Refusal::NoClient);
+    }
     if gateway.grants_refused.iter().any(|refused| refused == parsed.grant_type()) {
         return Err(Refusal::GrantNotAllowed);
     }
