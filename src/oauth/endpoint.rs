@@ -109,9 +109,15 @@ impl TokenEndpoint {
 
     /// Whether a parameter leads to the endpoint, whatever the path, or from a folder that the path names:
     /// Drupal in `/site` takes `/site/user?q=oauth2/token` for `/site/oauth2/token`.
+    /// Some servers take `;` for `&`, most for a part of the value.
     fn is_routed_by(&self, path: &str, query: &str) -> bool {
+        self.is_routed_by_pairs(path, query.split('&'))
+            || query.contains(';') && self.is_routed_by_pairs(path, query.split(['&', ';']))
+    }
+
+    fn is_routed_by_pairs<'a>(&self, path: &str, pairs: impl Iterator<Item = &'a str>) -> bool {
         let mut routing = Vec::new();
-        for pair in query.split(['&', ';']) {
+        for pair in pairs {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Some(plain_name) = decoding::to_fixpoint(&spaced(name)) else { return true };
             let is_routing = self.profile.routes_by(&plain_name);

@@ -57,6 +57,7 @@ fn disguises_are_seen_through() {
         "/?q=node&q=oauth2/token",
         "/?Q=OAUTH2/TOKEN",
         "/?a=1;q=oauth2%2Ftoken/x",
+        "/?q=/..;//oauth2/token",
         "/oauth2/token?q=oauth2/token",
         "/?q[=oauth2/token",
         "/oauth2/token/../../user",
