@@ -197,6 +197,7 @@ fn serve_thread(
             addresses: settings.addresses,
             grants: settings.grants.clone(),
             tripwire: settings.tripwire.clone(),
+            request_rules: settings.request_rules,
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),
         });

@@ -8,7 +8,10 @@ use super::{Settings, grants, identity, reader::Reader};
 use crate::{
     edge::{Messages, TripwireMode, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
-    oauth::endpoint::TokenEndpoint,
+    oauth::{
+        ForwardAs, RequestRules,
+        endpoint::{Profile, TokenEndpoint},
+    },
     policy::lockout::Lockout,
     store::{EmbeddedSettings, RedisSettings, StoreChoice},
     telemetry::{LogFormat, LogSettings},
@@ -25,6 +28,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let endpoint = token_endpoint(reader);
     let grants = grants::read(reader);
     let tripwire = tripwire(reader);
+    let request_rules = request_rules(reader);
     let store = store(reader, base);
     let plain_secrets = reader.switch("store.plain_secrets", false);
     let must_exist = reader.switch("store.must_exist", false);
@@ -55,6 +59,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         owners: owners?,
         addresses,
         tripwire,
+        request_rules,
         store: store?,
         plain_secrets,
         must_exist,
@@ -126,9 +131,25 @@ fn upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
 fn token_endpoint(reader: &mut Reader<'_>) -> TokenEndpoint {
     const RULE: &str =
         "must be a path of plain segments: lower-case letters, digits, '-' and '_', such as /oauth2/token";
+    let profile = reader.text("upstream.profile", |text| {
+        Profile::parse(text).ok_or_else(|| "must be generic, drupal7 or php".into())
+    });
     reader
         .text("token_endpoint.path", |text| TokenEndpoint::parse(text).ok_or_else(|| RULE.into()))
         .unwrap_or_default()
+        .with_profile(profile.unwrap_or_default())
+}
+
+fn request_rules(reader: &mut Reader<'_>) -> RequestRules {
+    let default = RequestRules::default();
+    let forward_as = reader.text("token_endpoint.forward_as", |text| {
+        ForwardAs::parse(text).ok_or_else(|| "must be as-received, form or json".into())
+    });
+    RequestRules {
+        multipart: reader.switch("token_endpoint.multipart", default.multipart),
+        forward_as: forward_as.unwrap_or(default.forward_as),
+        require_client: reader.switch("token_endpoint.require_client", default.require_client),
+    }
 }
 
 fn tripwire(reader: &mut Reader<'_>) -> TripwireSettings {

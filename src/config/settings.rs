@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use crate::{
     edge::{Messages, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::TotpParameters,
-    oauth::endpoint::TokenEndpoint,
+    oauth::{RequestRules, endpoint::TokenEndpoint},
     policy::{AddressRule, grants::GrantRules, lockout::Lockout},
     store::{StoreChoice, StoreSettings},
     telemetry::LogSettings,
@@ -25,7 +25,7 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// `[upstream]`
     pub upstream: UpstreamSettings,
-    /// `[token_endpoint] path`
+    /// `[token_endpoint] path`, and `[upstream] profile`
     pub endpoint: TokenEndpoint,
     /// `[grants]`
     pub grants: GrantRules,
@@ -35,6 +35,8 @@ pub struct Settings {
     pub addresses: AddressRule,
     /// `[tripwire]`
     pub tripwire: TripwireSettings,
+    /// `[token_endpoint]`, but for the path
+    pub request_rules: RequestRules,
     /// `[store]`
     pub store: StoreChoice,
     /// `[store] plain_secrets`

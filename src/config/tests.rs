@@ -3,6 +3,7 @@ use std::time::Duration;
 use figment::providers::{Format as _, Toml};
 
 use super::*;
+use crate::oauth::{ForwardAs, RequestRules, endpoint::Route};
 
 fn read(toml: &str) -> Result<Settings, String> {
     parse(&Figment::new().merge(Toml::string(toml)), Path::new("/etc/tfa-gateway")).map_err(|e| e.to_string())
@@ -133,4 +134,28 @@ fn grants_that_contradict_each_other_are_refused() {
         let said = read(&format!("{LEAST}[grants]\n{section}\n")).unwrap_err();
         assert!(said.contains(rule), "{section}: {rule}\nis not in\n{said}");
     }
+}
+
+#[test]
+fn the_token_endpoint_takes_what_the_site_says() {
+    let settings = read(&format!(
+        "{LEAST}[token_endpoint]\nmultipart = true\nforward_as = 'json'\nrequire_client = true\n"
+    ))
+    .unwrap();
+    let rules = RequestRules { multipart: true, forward_as: ForwardAs::Json, require_client: true };
+    assert_eq!(settings.request_rules, rules);
+    assert_eq!(settings.endpoint.route("/", Some("r=oauth2/token")), Route::Elsewhere);
+    let php = read(&LEAST.replace("[upstream]\n", "[upstream]\nprofile = 'php'\n")).unwrap();
+    assert_eq!(php.endpoint.route("/", Some("r=oauth2/token")), Route::Disguised);
+    let said =
+        read(&format!("{LEAST}profile = 'php'\n[token_endpoint]\nforward_as = 'xml'\nmultipart = 1\n"))
+            .unwrap_err();
+    assert!(said.contains("store.profile: is not a setting"), "{said}");
+    assert!(
+        said.contains("token_endpoint.forward_as: must be as-received, form or json, but it is 'xml'"),
+        "{said}"
+    );
+    assert!(said.contains("token_endpoint.multipart: must be true or false, but it is 1"), "{said}");
+    let said = read(&LEAST.replace("[upstream]\n", "[upstream]\nprofile = 'Drupal'\n")).unwrap_err();
+    assert!(said.contains("upstream.profile: must be generic, drupal7 or php, but it is 'Drupal'"), "{said}");
 }

@@ -49,6 +49,9 @@ pub(super) enum Refusal {
     /// The configuration refuses this grant (RFC 6749 section 5.2).
     #[error("a grant type was refused")]
     GrantNotAllowed,
+    /// The request names no client, and the configuration wants one (RFC 6749 section 5.2).
+    #[error("a token request without a client was refused")]
+    NoClient,
     /// Nothing is cleared, for something broke.
     #[error("no token was released, for something failed")]
     Gate(#[from] GateError),
@@ -82,6 +85,7 @@ impl Refusal {
             | Self::BodyBroken
             | Self::GrantNotAllowed
             | Self::Denied(_)
+            | Self::NoClient
             | Self::PassThrough(PassThroughError::BadRequest(_) | PassThroughError::MethodNotAllowed)
             | Self::TokenMethodNotAllowed
             | Self::Disguised => tracing::debug!(error, "refused"),
@@ -108,6 +112,11 @@ impl Refusal {
                 StatusCode::BAD_REQUEST,
                 "unsupported_grant_type",
                 "This grant type is not allowed here",
+            ),
+            Self::NoClient => error(
+                StatusCode::BAD_REQUEST,
+                "invalid_client",
+                "Client credentials were not found in the headers or body",
             ),
             Self::Gate(GateError::Store(error)) => store_unavailable(error),
             Self::Gate(GateError::Upstream(fault)) => match fault {

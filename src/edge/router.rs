@@ -8,7 +8,10 @@ use super::{
     token_endpoint,
 };
 use crate::{
-    oauth::endpoint::{Route, TokenEndpoint},
+    oauth::{
+        RequestRules,
+        endpoint::{Route, TokenEndpoint},
+    },
     policy::{AddressRule, grants::GrantRules},
     store::Store,
     telemetry::{LogAudit, SystemClock},
@@ -35,6 +38,8 @@ pub struct Gateway {
     pub grants: GrantRules,
     /// What happens to tokens that other routes issue.
     pub tripwire: TripwireSettings,
+    /// How token requests are taken.
+    pub request_rules: RequestRules,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: TrustedProxies,
     /// What people are told.

@@ -42,7 +42,11 @@ pub(super) async fn answer(
         return Err(Refusal::TokenMethodNotAllowed);
     }
     let (mut head, body) = request.into_parts();
-    let parsed = TokenRequest::parse(&head.headers, head.uri.query(), &read(body).await?)?;
+    let rules = gateway.request_rules;
+    let parsed = TokenRequest::parse(rules, &head.headers, head.uri.query(), &read(body).await?)?;
+    if rules.require_client && !parsed.names_client(&head.headers)? {
+        return Err(Refusal::NoClient);
+    }
     let rule = gateway.grants.rule(parsed.grant_type());
     if rule == GrantRule::Refused {
         return Err(Refusal::GrantNotAllowed);

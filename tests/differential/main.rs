@@ -39,11 +39,6 @@ fn what_perl_takes_for_a_password_grant_was_gated() {
 }
 
 #[test]
-fn what_is_known_to_be_open_is_still_open() {
-    trial::assert_still_open(targets::STILL_OPEN);
-}
-
-#[test]
 fn a_seed_gives_the_same_requests_again() {
     let raw = |seed, number| draft::case(seed, number).raw("case.test");
     for number in 0..100 {

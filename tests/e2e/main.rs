@@ -6,6 +6,7 @@ mod cases;
 mod cli;
 mod clients;
 mod demo;
+mod formats;
 mod grants;
 mod identity;
 mod lockout;
