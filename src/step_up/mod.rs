@@ -6,11 +6,16 @@
 
 mod flow;
 mod ports;
+mod revocation;
 mod withheld;
 
 pub use flow::{Flow, GateError, GatedGrant, Outcome, token_flow};
 pub use ports::{
     AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentRegistry, EnrolmentStore, FactorStatus,
     Fingerprints, NewFactor, StoreError, SubjectStatus, TokenUpstream, UpstreamAnswer, UpstreamFault,
+};
+pub use revocation::{
+    DueRevocation, Orphan, OrphanClient, Orphans, Revocation, RevocationFault, RevocationId, RevocationMeter,
+    RevocationOutcome, RevocationQueue,
 };
 pub use withheld::WithheldToken;
