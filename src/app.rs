@@ -29,7 +29,7 @@ use crate::{
     },
     step_up::{Clock as _, StoreError},
     store::{Opener, Store, StoreOpenError},
-    telemetry::{LogAudit, SystemClock},
+    telemetry::{LogAudit, Metrics, SystemClock},
     upstream::{BackChannel, Pool, UpstreamError},
 };
 
@@ -82,6 +82,7 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
     install_tls_provider();
     raise_open_files();
     let settings = Arc::new(settings);
+    let metrics = Metrics::new();
     let opener = opener(&settings)?;
     // Everything that can be refused is tried on this thread, before the others start.
     Pool::new(settings.upstream.clone())?;
@@ -113,7 +114,8 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
 
     let control = runtime()?;
     let unexpected = control.block_on(async {
-        let health = Rc::new(Health { store: opener.open()?, upstream: back_channel });
+        let store = Rc::new(opener.open()?);
+        let health = Rc::new(Health { store, upstream: back_channel, metrics });
         let admin =
             tokio::task::spawn_local(serve_admin(admin_listener, Arc::clone(&settings), health, stopped));
         // Before anyone is told that we listen: from here on a signal drains instead of killing.
