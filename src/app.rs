@@ -30,7 +30,9 @@ use crate::{
     step_up::{Clock as _, StoreError},
     store::{Opener, Store, StoreOpenError},
     telemetry::{LogAudit, Metrics, SystemClock},
-    upstream::{BackChannel, Pool, UpstreamError},
+    upstream::{
+        BackChannel, OrphanSender, Pool, RevocationChannel, RevocationWorker, UpstreamError, orphans,
+    },
 };
 
 /// Where the gateway listens.
@@ -87,6 +89,14 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
     // Everything that can be refused is tried on this thread, before the others start.
     Pool::new(settings.upstream.clone())?;
     let back_channel = BackChannel::new(settings.upstream.url.to_string())?;
+    let revocation = settings.revocation.clone().map(RevocationChannel::new).transpose()?;
+    let (orphans, revocation) = match revocation {
+        Some(channel) => {
+            let (sender, inbox) = orphans(Arc::new(metrics.clone()));
+            (sender, Some((channel, inbox)))
+        }
+        None => (OrphanSender::off(), None),
+    };
 
     let gateway_listener = bind("listen.address", settings.listen.address, listener::bind_first)?;
     let admin_listener = bind("admin.address", settings.admin_address, listener::bind_alone)?;
@@ -104,17 +114,22 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
     for (number, listener) in listeners.into_iter().enumerate() {
         let (settings, opener, stopped) = (Arc::clone(&settings), opener.clone(), stopped.clone());
         let ended = SaysWhenDropped(ended_sender.clone());
+        let orphans = orphans.clone();
         let thread = thread::Builder::new().name(format!("data-plane-{number}")).spawn(move || {
             let _ended = ended;
-            serve_thread(&settings, &opener, listener, stopped)
+            serve_thread(&settings, &opener, orphans, listener, stopped)
         })?;
         threads.push(thread);
     }
-    drop(ended_sender);
+    drop((ended_sender, orphans));
 
     let control = runtime()?;
     let unexpected = control.block_on(async {
         let store = Rc::new(opener.open()?);
+        let revocation = revocation.map(|(channel, inbox)| {
+            let meter = Arc::new(metrics.clone());
+            RevocationWorker::start(channel, inbox, &store, SystemClock, meter)
+        });
         let health = Rc::new(Health { store, upstream: back_channel, metrics });
         let admin =
             tokio::task::spawn_local(serve_admin(admin_listener, Arc::clone(&settings), health, stopped));
@@ -132,6 +147,9 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
         let _ = stop.send(true);
         while ended.recv().await.is_some() {}
         admin.abort();
+        if let Some(revocation) = revocation {
+            revocation.stop().await;
+        }
         Ok::<_, AppError>(unexpected)
     })?;
     for thread in threads {
@@ -184,6 +202,7 @@ fn runtime() -> io::Result<LocalRuntime> {
 fn serve_thread(
     settings: &Settings,
     opener: &Opener,
+    orphans: OrphanSender,
     listener: TcpListener,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), AppError> {
@@ -197,6 +216,7 @@ fn serve_thread(
             grants_refused: settings.grants_refused.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),
+            orphans,
         });
         let answer = move |request, peer| {
             let gateway = Rc::clone(&gateway);

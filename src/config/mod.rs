@@ -5,6 +5,7 @@
 //! password is never shown.
 
 mod reader;
+mod revocation;
 mod sections;
 mod settings;
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Settings, reader::Reader};
+use super::{Settings, reader::Reader, revocation};
 use crate::{
     edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
@@ -31,6 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let (totp, issuer) = totp(reader);
     let lockout = lockout(reader);
     identity(reader);
+    let revocation = revocation::read(reader, base, upstream.as_ref().map(|upstream| &upstream.url));
     let messages = messages(reader);
     let log = log(reader);
     let admin_address = address(reader, "admin.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
@@ -57,6 +58,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         totp,
         issuer,
         lockout,
+        revocation,
         messages,
         log,
         admin_address,

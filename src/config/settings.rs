@@ -9,7 +9,7 @@ use crate::{
     policy::lockout::Lockout,
     store::{StoreChoice, StoreSettings},
     telemetry::LogSettings,
-    upstream::UpstreamSettings,
+    upstream::{RevocationSettings, UpstreamSettings},
 };
 
 /// All settings of the gateway.
@@ -43,6 +43,8 @@ pub struct Settings {
     pub issuer: String,
     /// `[lockout]`
     pub lockout: Lockout,
+    /// `[revocation]`, unless it is switched off.
+    pub revocation: Option<RevocationSettings>,
     /// `[messages]`
     pub messages: Messages,
     /// `[log]`

@@ -8,7 +8,7 @@ use crate::{
     oauth::endpoint::{Route, TokenEndpoint},
     store::Store,
     telemetry::{LogAudit, SystemClock},
-    upstream::Pool,
+    upstream::{OrphanSender, Pool},
 };
 
 /// All that one runtime thread needs to answer requests. Nothing in it is shared with other threads.
@@ -29,6 +29,8 @@ pub struct Gateway {
     pub trusted_proxies: TrustedProxies,
     /// What people are told.
     pub messages: Messages,
+    /// Where tokens go that are withheld and not released.
+    pub orphans: OrphanSender,
 }
 
 impl Gateway {

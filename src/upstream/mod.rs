@@ -9,6 +9,7 @@ mod body;
 mod connect;
 mod error;
 mod pool;
+mod revocation;
 mod token;
 mod url;
 
@@ -16,4 +17,8 @@ pub use back_channel::BackChannel;
 pub use body::{AnswerBody, ContinueGate, Progress, UpstreamBody};
 pub use error::UpstreamError;
 pub use pool::{Pool, TunnelPlace, UpstreamSettings};
+pub use revocation::{
+    OrphanInbox, OrphanSender, RevocationChannel, RevocationClient, RevocationEndpoint, RevocationSettings,
+    RevocationStyle, RevocationUrlFault, RevocationWorker, orphans,
+};
 pub use url::{UpstreamUrl, UpstreamUrlFault};
