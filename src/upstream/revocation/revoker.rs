@@ -86,7 +86,6 @@ impl<Q: RevocationQueue, C: Clock> Revoker<Q, C> {
             }
             Verdict::Again => RevocationOutcome::Retried,
         };
-        self.backlog.count(outcome, 1);
         let settled = if outcome == RevocationOutcome::Retried {
             let attempts = due.attempts.saturating_add(1);
             // Without randomness all gateways wait equally long, which is no reason not to wait.
@@ -99,5 +98,6 @@ impl<Q: RevocationQueue, C: Clock> Revoker<Q, C> {
             tracing::warn!(id = %due.id, error = &error as &dyn std::error::Error,
                 "a revocation could not be settled with the store: it will be done again");
         }
+        self.backlog.count(outcome, 1);
     }
 }
