@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response,
-    header::{CONTENT_TYPE, HOST},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
     request::Parts,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -24,8 +24,8 @@ use crate::{
     headers::copy_forwarded,
     identity::fold_username,
     oauth::{Grant, RequestFault, TokenRequest, forward},
-    step_up::{Flow, GatedGrant, Outcome, token_flow},
-    types::limits::TOKEN_REQUEST_BYTES_MAX,
+    step_up::{Flow, GatedGrant, OrphanClient, Outcome, token_flow},
+    types::{Secret, limits::TOKEN_REQUEST_BYTES_MAX},
 };
 
 /// How long the body of a token request may take to arrive.
@@ -51,12 +51,14 @@ pub(super) async fn answer(
         Grant::Other => Ok(gateway.send_own(canonical).await?),
         Grant::Password(grant) => {
             let subject = fold_username(grant.username)?;
-            let grant = GatedGrant { subject, presented, request: canonical };
+            let client = client(canonical.headers(), &parsed);
+            let grant = GatedGrant { subject, presented, request: canonical, client };
             let flow = Flow {
                 store: &gateway.store,
                 upstream: &gateway.upstream,
                 clock: &gateway.clock,
                 audit: &gateway.audit,
+                orphans: &gateway.orphans,
             };
             Ok(match token_flow(&flow, grant).await? {
                 Outcome::Relay(answer) => answer.map(GatewayBody::from),
@@ -96,6 +98,16 @@ fn canonical(
     *request.uri_mut() = target.parse().map_err(|_| RequestFault::query_too_long())?;
     *request.headers_mut() = headers;
     Ok(request)
+}
+
+/// How the client authenticates itself: whoever revokes its token does so in its name.
+fn client(headers: &HeaderMap, parsed: &TokenRequest) -> OrphanClient {
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    OrphanClient {
+        authorization: authorization.map(|value| Secret::new(value.to_owned())),
+        client_id: parsed.client_id().map(str::to_owned),
+        client_secret: parsed.client_secret().map(|secret| Secret::new(secret.to_owned())),
+    }
 }
 
 fn presented(headers: &HeaderMap) -> Presented {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::future::{Either, ready, select};
 
 use super::{
-    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, StoreError,
-    TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
+    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, OrphanClient,
+    Orphans, StoreError, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
 };
 use crate::{
     factor::{self, Presented},
@@ -25,11 +25,13 @@ pub struct GatedGrant {
     pub presented: Presented,
     /// The canonical request.
     pub request: http::Request<Bytes>,
+    /// The client, as it authenticated itself in that request.
+    pub client: OrphanClient,
 }
 
 /// The adapters that one flow uses.
 #[derive(Debug)]
-pub struct Flow<'a, S, U, C, A> {
+pub struct Flow<'a, S, U, C, A, O> {
     /// Enrolments, ledger and fingerprints.
     pub store: &'a S,
     /// The OAuth2 server.
@@ -38,6 +40,8 @@ pub struct Flow<'a, S, U, C, A> {
     pub clock: &'a C,
     /// The audit trail.
     pub audit: &'a A,
+    /// Where a token goes that is withheld and not released.
+    pub orphans: &'a O,
 }
 
 /// How a gated grant ends.
@@ -61,8 +65,8 @@ pub enum GateError {
 }
 
 /// Sends a gated grant upstream and says what may leave.
-pub async fn token_flow<S, U, C, A>(
-    flow: &Flow<'_, S, U, C, A>,
+pub async fn token_flow<S, U, C, A, O>(
+    flow: &Flow<'_, S, U, C, A, O>,
     grant: GatedGrant,
 ) -> Result<Outcome, GateError>
 where
@@ -70,8 +74,11 @@ where
     U: TokenUpstream,
     C: Clock,
     A: Audit,
+    O: Orphans,
 {
-    let GatedGrant { subject, presented, request } = grant;
+    let GatedGrant { subject, presented, request, client } = grant;
+    let host =
+        request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
     let record = |outcome, factor| flow.audit.record(&AuditEvent { subject: &subject, outcome, factor });
 
     // The enrolment is read while the upstream checks the password; a refusal does not wait for it.
@@ -90,7 +97,7 @@ where
         // sent that must not learn who is enrolled.
         Answer::Unclear(rule) => return Err(UpstreamFault::NotUnderstood(rule).into()),
     }
-    let withheld = WithheldToken::new(answer);
+    let withheld = WithheldToken::new(answer, flow.orphans, client, host);
 
     let cleared = match enrolment.await {
         Ok(enrolment) => clear(flow, &subject, &enrolment, &presented).await,
@@ -120,8 +127,8 @@ enum Cleared {
     No(Challenge),
 }
 
-async fn clear<S, U, C, A>(
-    flow: &Flow<'_, S, U, C, A>,
+async fn clear<S, U, C, A, O>(
+    flow: &Flow<'_, S, U, C, A, O>,
     subject: &SubjectId,
     enrolment: &Enrolment,
     presented: &Presented,

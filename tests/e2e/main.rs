@@ -13,7 +13,7 @@ mod outages;
 mod parts;
 mod passcodes;
 mod races;
-
+mod revocation;
 mod sealing;
 mod secrets;
 #[expect(dead_code, reason = "shared with the contract suite, which needs a little more of it")]
