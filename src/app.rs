@@ -29,8 +29,11 @@ use crate::{
     },
     step_up::{Clock as _, StoreError},
     store::{Opener, Store, StoreOpenError},
-    telemetry::{LogAudit, SystemClock},
-    upstream::{BackChannel, Pool, TokenOwners, UpstreamError},
+    telemetry::{LogAudit, Metrics, SystemClock},
+    upstream::{
+        BackChannel, OrphanSender, Pool, RevocationChannel, RevocationWorker, TokenServer, UpstreamError,
+        orphans,
+    },
 };
 
 /// Where the gateway listens.
@@ -82,10 +85,19 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
     install_tls_provider();
     raise_open_files();
     let settings = Arc::new(settings);
+    let metrics = Metrics::new();
     let opener = opener(&settings)?;
     // Everything that can be refused is tried on this thread, before the others start.
     Pool::new(settings.upstream.clone())?;
     let back_channel = BackChannel::new(settings.upstream.url.to_string())?;
+    let revocation = settings.revocation.clone().map(RevocationChannel::new).transpose()?;
+    let (orphans, revocation) = match revocation {
+        Some(channel) => {
+            let (sender, inbox) = orphans(Arc::new(metrics.clone()));
+            (sender, Some((channel, inbox)))
+        }
+        None => (OrphanSender::off(), None),
+    };
 
     let gateway_listener = bind("listen.address", settings.listen.address, listener::bind_first)?;
     let admin_listener = bind("admin.address", settings.admin_address, listener::bind_alone)?;
@@ -101,19 +113,30 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
     let (ended_sender, mut ended) = mpsc::unbounded_channel::<()>();
     let mut threads = Vec::with_capacity(listeners.len());
     for (number, listener) in listeners.into_iter().enumerate() {
-        let (settings, opener, stopped) = (Arc::clone(&settings), opener.clone(), stopped.clone());
         let ended = SaysWhenDropped(ended_sender.clone());
+        let parts = Parts {
+            settings: Arc::clone(&settings),
+            opener: opener.clone(),
+            orphans: orphans.clone(),
+            metrics: metrics.clone(),
+            stopped: stopped.clone(),
+        };
         let thread = thread::Builder::new().name(format!("data-plane-{number}")).spawn(move || {
             let _ended = ended;
-            serve_thread(&settings, &opener, listener, stopped)
+            serve_thread(parts, listener)
         })?;
         threads.push(thread);
     }
-    drop(ended_sender);
+    drop((ended_sender, orphans));
 
     let control = runtime()?;
     let unexpected = control.block_on(async {
-        let health = Rc::new(Health { store: opener.open()?, upstream: back_channel });
+        let store = Rc::new(opener.open()?);
+        let revocation = revocation.map(|(channel, inbox)| {
+            let meter = Arc::new(metrics.clone());
+            RevocationWorker::start(channel, inbox, &store, SystemClock, meter)
+        });
+        let health = Rc::new(Health { store, upstream: back_channel, metrics });
         let admin =
             tokio::task::spawn_local(serve_admin(admin_listener, Arc::clone(&settings), health, stopped));
         // Before anyone is told that we listen: from here on a signal drains instead of killing.
@@ -130,6 +153,9 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
         let _ = stop.send(true);
         while ended.recv().await.is_some() {}
         admin.abort();
+        if let Some(revocation) = revocation {
+            revocation.stop().await;
+        }
         Ok::<_, AppError>(unexpected)
     })?;
     for thread in threads {
@@ -178,21 +204,26 @@ fn runtime() -> io::Result<LocalRuntime> {
     Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
 }
 
-/// One data-plane thread, from its parts to its drain.
-fn serve_thread(
-    settings: &Settings,
-    opener: &Opener,
-    listener: TcpListener,
+/// What a data-plane thread is built from.
+struct Parts {
+    settings: Arc<Settings>,
+    opener: Opener,
+    orphans: OrphanSender,
+    metrics: Metrics,
     stopped: watch::Receiver<bool>,
-) -> Result<(), AppError> {
+}
+
+/// One data-plane thread, from its parts to its drain.
+fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
+    let Parts { settings, opener, orphans, metrics, stopped } = parts;
     runtime()?.block_on(async {
         let upstream = Pool::new(settings.upstream.clone())?;
         let gateway = Rc::new(Gateway {
-            owners: TokenOwners::new(settings.owners.clone(), &upstream, &settings.upstream)?,
+            token_server: TokenServer::new(&upstream, settings.owners.clone(), &settings.upstream)?,
             upstream,
             store: opener.open()?,
             clock: SystemClock,
-            audit: LogAudit,
+            audit: Rc::new(LogAudit::new(metrics)),
             endpoint: settings.endpoint.clone(),
             addresses: settings.addresses,
             grants: settings.grants.clone(),
@@ -200,6 +231,7 @@ fn serve_thread(
             request_rules: settings.request_rules,
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),
+            orphans,
         });
         let answer = move |request, peer| {
             let gateway = Rc::clone(&gateway);

@@ -7,6 +7,7 @@
 mod grants;
 mod identity;
 mod reader;
+mod revocation;
 mod sections;
 mod settings;
 

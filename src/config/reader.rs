@@ -41,7 +41,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// Keys whose values may hold a password and are never shown.
-const SECRET_KEYS: [&str; 2] = ["store.url", "upstream.url"];
+const SECRET_KEYS: [&str; 3] = ["store.url", "upstream.url", "revocation.url"];
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(figment: &'a Figment) -> Self {
@@ -116,6 +116,11 @@ impl<'a> Reader<'a> {
             self.keep(key, item, parsed)
         });
         Some(parsed.collect())
+    }
+
+    /// Whether a key is there, faulty or not.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.figment.find_value(key).is_ok()
     }
 
     /// Adds a fault that concerns more than one value.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Settings, grants, identity, reader::Reader};
+use super::{Settings, grants, identity, reader::Reader, revocation};
 use crate::{
     edge::{Messages, TripwireMode, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
@@ -37,6 +37,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let lockout = lockout(reader);
     let owners = identity::source(reader, base);
     let addresses = identity::addresses(reader);
+    let revocation = revocation::read(reader, base, upstream.as_ref().map(|upstream| &upstream.url));
     let messages = messages(reader);
     let log = log(reader);
     let admin_address = address(reader, "admin.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
@@ -67,6 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         totp,
         issuer,
         lockout,
+        revocation,
         messages,
         log,
         admin_address,

@@ -9,7 +9,7 @@ use crate::{
     policy::{AddressRule, grants::GrantRules, lockout::Lockout},
     store::{StoreChoice, StoreSettings},
     telemetry::LogSettings,
-    upstream::{OwnerSource, UpstreamSettings},
+    upstream::{OwnerSource, RevocationSettings, UpstreamSettings},
 };
 
 /// All settings of the gateway.
@@ -51,6 +51,8 @@ pub struct Settings {
     pub issuer: String,
     /// `[lockout]`
     pub lockout: Lockout,
+    /// `[revocation]`, unless it is switched off.
+    pub revocation: Option<RevocationSettings>,
     /// `[messages]`
     pub messages: Messages,
     /// `[log]`

@@ -5,11 +5,11 @@ use figment::providers::{Format as _, Toml};
 use super::*;
 use crate::oauth::{ForwardAs, RequestRules, endpoint::Route};
 
-fn read(toml: &str) -> Result<Settings, String> {
+pub(super) fn read(toml: &str) -> Result<Settings, String> {
     parse(&Figment::new().merge(Toml::string(toml)), Path::new("/etc/tfa-gateway")).map_err(|e| e.to_string())
 }
 
-const LEAST: &str = "[upstream]\nurl = 'http://127.0.0.1:8000'\n[store]\nurl = 'embedded:x.db'\n";
+pub(super) const LEAST: &str = "[upstream]\nurl = 'http://127.0.0.1:8000'\n[store]\nurl = 'embedded:x.db'\n";
 
 #[test]
 fn the_least_configuration_gives_the_defaults() {

@@ -1,18 +1,27 @@
-//! `/healthz` and `/readyz`, on the private listener.
+//! `/healthz`, `/readyz` and `/metrics`, on the private listener.
+
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 
 use super::GatewayBody;
-use crate::{step_up::EnrolmentRegistry as _, store::Store, upstream::BackChannel};
+use crate::{
+    step_up::EnrolmentRegistry as _,
+    store::Store,
+    telemetry::{METRICS_MEDIA_TYPE, Metrics},
+    upstream::BackChannel,
+};
 
 /// What the private listener asks.
 pub struct Health {
     /// Is it there?
-    pub store: Store,
+    pub store: Rc<Store>,
     /// Is the upstream there?
     pub upstream: BackChannel,
+    /// What was counted?
+    pub metrics: Metrics,
 }
 
 impl Health {
@@ -26,8 +35,18 @@ impl Health {
             "/healthz" => plain(StatusCode::OK, "ok\n".into()),
             "/readyz" if is_stopping => plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into()),
             "/readyz" => self.ready().await,
-            _ => plain(StatusCode::NOT_FOUND, "there are /healthz and /readyz\n".into()),
+            "/metrics" => self.metrics(),
+            _ => plain(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".into()),
         }
+    }
+
+    fn metrics(&self) -> Response<GatewayBody> {
+        let Ok(text) = self.metrics.text() else {
+            return plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n".into());
+        };
+        let mut response = plain(StatusCode::OK, text);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_MEDIA_TYPE));
+        response
     }
 
     async fn ready(&self) -> Response<GatewayBody> {

@@ -1,5 +1,7 @@
 //! Which door a request goes through, and what they all share: one [`Gateway`] a runtime thread.
 
+use std::rc::Rc;
+
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -15,7 +17,7 @@ use crate::{
     policy::{AddressRule, grants::GrantRules},
     store::Store,
     telemetry::{LogAudit, SystemClock},
-    upstream::{Pool, TokenOwners},
+    upstream::{OrphanSender, Pool, TokenServer},
 };
 
 /// All that one runtime thread needs to answer requests. Nothing in it is shared with other threads.
@@ -27,11 +29,11 @@ pub struct Gateway {
     /// The time.
     pub clock: SystemClock,
     /// The audit trail.
-    pub audit: LogAudit,
+    pub audit: Rc<LogAudit>,
     /// Where the token endpoint is.
     pub endpoint: TokenEndpoint,
-    /// Whose a token is.
-    pub owners: TokenOwners,
+    /// The upstream as gated grants need it.
+    pub token_server: TokenServer,
     /// What e-mail addresses are.
     pub addresses: AddressRule,
     /// What is done with each grant type.
@@ -44,6 +46,8 @@ pub struct Gateway {
     pub trusted_proxies: TrustedProxies,
     /// What people are told.
     pub messages: Messages,
+    /// Where tokens go that are withheld and not released.
+    pub orphans: OrphanSender,
 }
 
 impl Gateway {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response,
-    header::{CONTENT_TYPE, HOST},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
     request::Parts,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -25,8 +25,8 @@ use crate::{
     identity::fold_username,
     oauth::{RequestFault, TokenRequest, answer::classify, forward},
     policy::grants::GrantRule,
-    step_up::{Claim, Flow, GatedGrant, Outcome, token_flow},
-    types::limits::TOKEN_REQUEST_BYTES_MAX,
+    step_up::{Claim, Flow, GatedGrant, OrphanClient, Outcome, token_flow},
+    types::{Secret, limits::TOKEN_REQUEST_BYTES_MAX},
 };
 
 /// How long the body of a token request may take to arrive.
@@ -58,12 +58,13 @@ pub(super) async fn answer(
         GrantRule::Refused => Err(Refusal::GrantNotAllowed),
         GrantRule::Passed | GrantRule::EnrolledAfter => Ok(gateway.send_own(request).await?),
         GrantRule::Gated => {
-            let claim = if gateway.owners.is_by_username() {
+            let claim = if gateway.token_server.is_by_username() {
                 Claim::Name(fold_username(parsed.username()?)?)
             } else {
                 Claim::OfToken
             };
-            let grant = GatedGrant { claim, presented, request, judge: classify };
+            let client = client(request.headers(), &parsed);
+            let grant = GatedGrant { client, claim, presented, request, judge: classify };
             gateway.step_up(grant, parsed.state()).await
         }
     }
@@ -78,11 +79,11 @@ impl Gateway {
     ) -> Result<Response<GatewayBody>, Refusal> {
         let flow = Flow {
             store: &self.store,
-            upstream: &self.upstream,
-            owners: &self.owners,
+            upstream: &self.token_server,
             addresses: self.addresses,
             clock: &self.clock,
-            audit: &self.audit,
+            audit: &*self.audit,
+            orphans: &self.orphans,
         };
         match token_flow(&flow, grant).await? {
             Outcome::Relay(answer) => Ok(answer.map(GatewayBody::from)),
@@ -122,6 +123,16 @@ fn canonical(
     *request.uri_mut() = target.parse().map_err(|_| RequestFault::query_too_long())?;
     *request.headers_mut() = headers;
     Ok(request)
+}
+
+/// How the client authenticates itself: whoever revokes its token does so in its name.
+fn client(headers: &HeaderMap, parsed: &TokenRequest) -> OrphanClient {
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    OrphanClient {
+        authorization: authorization.map(|value| Secret::new(value.to_owned())),
+        client_id: parsed.client_id().map(str::to_owned),
+        client_secret: parsed.client_secret().map(|secret| Secret::new(secret.to_owned())),
+    }
 }
 
 fn presented(headers: &HeaderMap) -> Presented {

@@ -8,6 +8,7 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -73,15 +74,15 @@ impl TripwireSettings {
 #[derive(Debug)]
 pub(super) struct Watch {
     mode: TripwireMode,
-    audit: LogAudit,
+    audit: Rc<LogAudit>,
     target: Uri,
 }
 
 impl Watch {
     /// `None` where nobody looks.
-    pub(super) fn over(settings: &TripwireSettings, audit: LogAudit, target: &Uri) -> Option<Self> {
+    pub(super) fn over(settings: &TripwireSettings, audit: &Rc<LogAudit>, target: &Uri) -> Option<Self> {
         let is_watched = settings.mode != TripwireMode::Off && !settings.may_issue(target.path());
-        is_watched.then(|| Self { mode: settings.mode, audit, target: target.clone() })
+        is_watched.then(|| Self { mode: settings.mode, audit: Rc::clone(audit), target: target.clone() })
     }
 
     /// Passes an answer on, or says why not.

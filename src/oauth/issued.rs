@@ -15,14 +15,14 @@ pub struct IssuedTokens {
 }
 
 impl IssuedTokens {
-    /// Reads a token answer: the members of its JSON, or else the parameters of the fragment that it redirects to.
+    /// Reads a token answer: the members of its JSON, at any depth, as it is judged, or else the parameters of the
+    /// fragment that it redirects to.
     pub fn read(headers: &HeaderMap, body: &[u8]) -> Self {
-        if let Ok(Value::Object(mut members)) = serde_json::from_slice(body) {
-            let mut take = |name| match members.remove(name) {
-                Some(Value::String(token)) if !token.is_empty() => Some(Secret::new(token)),
-                _ => None,
+        if let Ok(json) = serde_json::from_slice(body) {
+            return Self {
+                access_token: member(&json, "access_token"),
+                refresh_token: member(&json, "refresh_token"),
             };
-            return Self { access_token: take("access_token"), refresh_token: take("refresh_token") };
         }
         let fragment = headers.get(LOCATION).and_then(|target| target.to_str().ok()?.split_once('#'));
         let Some((_, fragment)) = fragment else { return Self::default() };
@@ -30,6 +30,18 @@ impl IssuedTokens {
             .find(|(name, value)| name == "access_token" && !value.is_empty())
             .map(|(_, value)| Secret::new(value.into_owned()));
         Self { access_token, refresh_token: None }
+    }
+}
+
+/// The first text of that name.
+fn member(value: &Value, name: &str) -> Option<Secret<String>> {
+    match value {
+        Value::Object(members) => match members.get(name) {
+            Some(Value::String(token)) if !token.is_empty() => Some(Secret::new(token.clone())),
+            _ => members.values().find_map(|value| member(value, name)),
+        },
+        Value::Array(values) => values.iter().find_map(|value| member(value, name)),
+        _ => None,
     }
 }
 
@@ -51,6 +63,7 @@ mod tests {
     fn tokens_are_read_from_json_and_from_fragments() {
         let both = (Some("a".to_owned()), Some("r".to_owned()));
         assert_eq!(read(None, r#"{"\u0061ccess_token":"a","refresh_token":"r"}"#), both);
+        assert_eq!(read(None, r#"{"data":[{"access_token":"a"}],"refresh_token":"r"}"#), both);
         assert_eq!(read(None, r#"{"access_token":1,"refresh_token":""}"#), (None, None));
         let redirect = Some("https://a/cb#state=x&access_token=a%2Fb&expires_in=1");
         assert_eq!(read(redirect, ""), (Some("a/b".to_owned()), None));

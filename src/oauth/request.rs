@@ -93,6 +93,16 @@ impl TokenRequest {
         self.parameter("grant_type").unwrap_or_default()
     }
 
+    /// The client that names itself in the body (RFC 6749 section 2.3.1).
+    pub fn client_id(&self) -> Option<&str> {
+        self.parameter("client_id")
+    }
+
+    /// That client's password. It is a secret.
+    pub fn client_secret(&self) -> Option<&str> {
+        self.parameter("client_secret")
+    }
+
     /// Checks that a password grant has what it must have (RFC 6749 section 4.3.2).
     pub fn check_password_grant(&self) -> Result<(), RequestFault> {
         if self.grant_type() == "password" {

@@ -4,11 +4,11 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use futures_util::future::{Either, ready, select};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header::HOST};
 
 use super::{
-    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OwnerError,
-    StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
+    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OrphanClient,
+    Orphans, OwnerError, StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
 };
 use crate::{
     factor::{self, Presented},
@@ -28,6 +28,8 @@ pub struct GatedGrant {
     pub presented: Presented,
     /// The canonical request.
     pub request: http::Request<Bytes>,
+    /// The client, as it authenticated itself in that request.
+    pub client: OrphanClient,
     /// Tells a token from a refusal.
     pub judge: fn(StatusCode, &HeaderMap, &[u8]) -> Answer,
 }
@@ -43,19 +45,19 @@ pub enum Claim {
 
 /// The adapters that one flow uses.
 #[derive(Debug)]
-pub struct Flow<'a, S, U, O, C, A> {
+pub struct Flow<'a, S, U, C, A, O> {
     /// Enrolments, ledger and fingerprints.
     pub store: &'a S,
-    /// The OAuth2 server.
+    /// The OAuth2 server: grants, and whose their tokens are.
     pub upstream: &'a U,
-    /// Whose a token is.
-    pub owners: &'a O,
     /// What e-mail addresses are.
     pub addresses: AddressRule,
     /// The time.
     pub clock: &'a C,
     /// The audit trail.
     pub audit: &'a A,
+    /// Where a token goes that is withheld and not released.
+    pub orphans: &'a O,
 }
 
 /// How a gated grant ends.
@@ -84,18 +86,19 @@ pub enum GateError {
 }
 
 /// Sends a gated grant upstream and says what may leave.
-pub async fn token_flow<S, U, O, C, A>(
-    flow: &Flow<'_, S, U, O, C, A>,
+pub async fn token_flow<S, U, C, A, O>(
+    flow: &Flow<'_, S, U, C, A, O>,
     grant: GatedGrant,
 ) -> Result<Outcome, GateError>
 where
     S: EnrolmentStore + AttemptLedger + Fingerprints,
-    U: TokenUpstream,
-    O: TokenOwner,
+    U: TokenUpstream + TokenOwner,
     C: Clock,
     A: Audit,
+    O: Orphans,
 {
-    let GatedGrant { claim, presented, request, judge } = grant;
+    let GatedGrant { client, claim, presented, request, judge } = grant;
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
     let asked = match &claim {
         Claim::Name(_) => HeaderMap::new(),
         Claim::OfToken => request.headers().clone(),
@@ -123,14 +126,14 @@ where
         // sent that must not learn who is enrolled.
         Answer::Unclear(rule) => return Err(UpstreamFault::NotUnderstood(rule).into()),
     }
-    let withheld = WithheldToken::new(answer);
+    let withheld = WithheldToken::new(answer, flow.orphans, client, host);
 
     let mut subject = None;
     let cleared = async {
         let (owner, enrolment) = if let (Claim::Name(name), Some(found)) = (&claim, found.await) {
             flow.follow(name, found?).await?
         } else {
-            let owner = withheld.owner(flow.owners, &asked).await?;
+            let owner = withheld.owner(flow.upstream, &asked).await?;
             let enrolment = flow.store.load(&owner).await?;
             (owner, enrolment)
         };
@@ -171,7 +174,7 @@ enum Cleared {
     Never(Denial),
 }
 
-impl<S, U, O, C, A> Flow<'_, S, U, O, C, A>
+impl<S, U, C, A, O> Flow<'_, S, U, C, A, O>
 where
     S: EnrolmentStore + AttemptLedger + Fingerprints,
     C: Clock,

@@ -6,6 +6,7 @@
 
 mod flow;
 mod ports;
+mod revocation;
 mod withheld;
 
 pub use flow::{Claim, Flow, GateError, GatedGrant, Outcome, token_flow};
@@ -13,5 +14,9 @@ pub use ports::{
     AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentRegistry, EnrolmentStore, FactorStatus,
     Fingerprints, Found, NewFactor, OwnerError, StoreError, SubjectStatus, TokenOwner, TokenUpstream,
     UpstreamAnswer, UpstreamFault,
+};
+pub use revocation::{
+    DueRevocation, Orphan, OrphanClient, Orphans, Revocation, RevocationFault, RevocationId, RevocationMeter,
+    RevocationOutcome, RevocationQueue,
 };
 pub use withheld::WithheldToken;

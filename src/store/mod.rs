@@ -5,8 +5,10 @@
 
 mod embedded;
 pub mod key_file;
+mod orphan_record;
 mod record;
 mod redis;
+mod revocations;
 mod sealed;
 
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 use tracing::{info, warn};
 
+use super::Metrics;
 use crate::{
     policy::{Challenge, Denial},
     step_up::{Audit, AuditEvent, AuditOutcome},
@@ -11,15 +12,27 @@ use crate::{
 /// Bytes of a segment of a path that may be a word.
 const WORD_BYTES_MAX: usize = 24;
 
-/// Writes audit events to the log.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LogAudit;
+/// Writes audit events to the log, and counts those that have a metric.
+#[derive(Debug)]
+pub struct LogAudit {
+    metrics: Metrics,
+}
+
+impl LogAudit {
+    /// Counts into these metrics.
+    pub const fn new(metrics: Metrics) -> Self {
+        Self { metrics }
+    }
+}
 
 impl Audit for LogAudit {
     fn record(&self, event: &AuditEvent<'_>) {
         match event {
             AuditEvent::Grant { subject, outcome, factor } => grant(*subject, *outcome, *factor),
             AuditEvent::TokenSeen { path, why, is_stopped } => {
+                if *is_stopped {
+                    self.metrics.tripwire_stopped();
+                }
                 let outcome = if *is_stopped { "token_stopped" } else { "token_seen" };
                 warn!(target: "audit", outcome, path = shown(path), %why);
             }

@@ -25,3 +25,10 @@ pub const TOTP_SECRET_BYTES: usize = 20;
 pub const USED_STEP_MARGIN_SECS: u64 = 3600;
 /// Failures in a row after which only an administrator unlocks (NIST SP 800-63B-4 section 3.2.2).
 pub const FAILURES_IN_A_ROW_MAX: u32 = 100;
+/// Revocations that a store keeps; beyond it the oldest is dropped. Every log-in without a code leaves one while
+/// the upstream does not revoke: ten a second for nearly three hours, some 100 MiB.
+pub const REVOCATIONS_MAX: u64 = 100_000;
+/// Seconds for which a revocation is tried. Few access tokens live longer, and some refresh tokens do.
+pub const REVOCATION_AGE_SECS_MAX: u64 = 7 * 24 * 3600;
+/// Bytes of an orphan's tokens and credentials together; signed tokens have some 2 KiB each.
+pub const ORPHAN_BYTES_MAX: usize = 32 * 1024;

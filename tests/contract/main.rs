@@ -8,6 +8,7 @@ mod documented;
 mod enrolments;
 mod model;
 mod outages;
+mod revocations;
 mod stand;
 
 #[path = "../e2e/support/mod.rs"]

@@ -16,6 +16,7 @@ mod parts;
 mod passcodes;
 mod races;
 mod real_servers;
+mod revocation;
 mod sealing;
 mod secrets;
 #[expect(dead_code, reason = "shared with the contract suite, which needs a little more of it")]

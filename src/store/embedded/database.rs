@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{
     file::StoreFile,
+    revocations,
     worker::{self, Job, WAITING_MAX},
 };
 use crate::step_up::StoreError;
@@ -21,7 +22,9 @@ use crate::step_up::StoreError;
 /// `TFAG`: tells our files from others'.
 const APPLICATION_ID: i32 = 0x5446_4147;
 /// The layout that this version reads and writes.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
+/// The layout of files without revocations.
+const WITHOUT_REVOCATIONS: i32 = 1;
 const SCHEMA: &str = "
     CREATE TABLE factors (
         subject TEXT NOT NULL,
@@ -253,10 +256,14 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), EmbeddedOpenError
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
     if tables == 0 && application_id == 0 {
         transaction.execute_batch(SCHEMA).map_err(sqlite)?;
+        transaction.execute_batch(revocations::SCHEMA).map_err(sqlite)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite)?;
     } else if application_id != APPLICATION_ID {
         return Err(EmbeddedOpenError::Foreign { path: path.to_owned() });
+    } else if version == WITHOUT_REVOCATIONS {
+        transaction.execute_batch(revocations::SCHEMA).map_err(sqlite)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite)?;
     } else if version != SCHEMA_VERSION {
         return Err(EmbeddedOpenError::Newer { path: path.to_owned(), found: version });
     }

@@ -8,6 +8,7 @@
 mod database;
 mod file;
 mod ledger;
+mod revocations;
 mod worker;
 
 use rusqlite::{Connection, OptionalExtension as _, params};

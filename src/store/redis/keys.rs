@@ -13,6 +13,14 @@ pub(super) const ALIAS_FIELD: &str = "alias_of";
 /// A random text that the first enrolment leaves: where it is missing, the data are others, or gone.
 pub(super) const MARKER: &str = "tfa:marker";
 
+/// All that there is of revocations: due times, times of birth, records, attempts.
+pub(super) const REVOCATIONS: [&str; 4] = [
+    "tfa:{revocations}:due",
+    "tfa:{revocations}:born",
+    "tfa:{revocations}:records",
+    "tfa:{revocations}:attempts",
+];
+
 /// The hash with a subject's factors.
 pub(super) fn enrolment(subject: &SubjectId) -> String {
     format!("tfa:{{{}}}:enrolment", tag(subject))

@@ -164,6 +164,15 @@ impl Upstream {
             .collect()
     }
 
+    /// Makes the php fixture answer every revocation with a status, and revoke nothing; `None`: as it should.
+    pub(crate) fn answer_revocations_with(&self, status: Option<u16>) {
+        let file = self.dir.path().join("revocation_status");
+        match status {
+            Some(status) => fs::write(file, status.to_string()).expect("written"),
+            None => fs::remove_file(file).expect("removed"),
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = fs::read_to_string(self.dir.path().join("pid")).expect("the pid file");
         let group = pid.trim().parse().ok().and_then(Pid::from_raw).expect("a process number");

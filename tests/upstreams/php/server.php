@@ -16,7 +16,7 @@ const PEOPLE = [
 ];
 const ADDRESSES = ['alice@example.com' => 'alice', 'bob@example.com' => 'bob'];
 // Clients and their secrets; '' is a public client.
-const CLIENTS = ['testclient' => 'testpass', 'conf' => 's3', 'cli' => ''];
+const CLIENTS = ['testclient' => 'testpass', 'conf' => 's3', 'cli' => '', 'gateway' => 'gatewaypass'];
 
 /** What utf8_general_ci and its kin take for the same letters. */
 function fold(string $s): string
@@ -127,6 +127,28 @@ function issue(?string $subject, bool $refreshable): array
     return [200, $answer, $subject ?? ''];
 }
 
+/** The client that authenticated itself, in the header or in the form. */
+function client_of(array $p): ?string
+{
+    $client = $_SERVER['PHP_AUTH_USER'] ?? $p['client_id'] ?? null;
+    $secret = $_SERVER['PHP_AUTH_PW'] ?? $p['client_secret'] ?? '';
+    return is_string($client) && is_string($secret) && (CLIENTS[$client] ?? null) === $secret ? $client : null;
+}
+
+/** Forgets a token; false if it is not known. */
+function revoke(string $token): bool
+{
+    $access = @unlink(token_file($token));
+    return @unlink(token_file("refresh:$token")) || $access;
+}
+
+/** The status that a test wants revocations to be answered with. */
+function revocation_outage(): ?int
+{
+    $wanted = @file_get_contents(getenv('FIXTURE_DIR') . '/revocation_status');
+    return $wanted === false ? null : (int) $wanted;
+}
+
 function answer(int $status, array $body): never
 {
     $bytes = json_encode($body, JSON_INVALID_UTF8_SUBSTITUTE | JSON_UNESCAPED_SLASHES);
@@ -168,15 +190,24 @@ if (routed_to_token()) {
     answer($status, $answer);
 }
 if (preg_match('#^/oauth2/tokens/([^/?]+)$#', $path, $m)) {
-    $holder = @file_get_contents(token_file($m[1]));
+    $token = rawurldecode($m[1]);
+    if ($_SERVER['REQUEST_METHOD'] === 'DELETE') { // a site's own way to revoke
+        $status = revocation_outage() ?? (revoke($token) ? 200 : 404);
+        record($request, ['route' => 'token_delete', 'status' => $status]);
+        answer($status, []);
+    }
+    $holder = @file_get_contents(token_file($token));
     record($request, ['route' => 'token_info']);
     answer($holder === false ? 404 : 200, $holder === false ? ['error' => 'not_found'] : ['user_id' => $holder]);
 }
-if ($path === '/oauth2/revoke') {
-    @unlink(token_file((string) ($_POST['token'] ?? '')));
-    @unlink(token_file('refresh:' . ($_POST['token'] ?? '')));
-    record($request, ['route' => 'revoke']);
-    answer(200, []);
+if ($path === '/oauth2/revoke') { // RFC 7009
+    $status = revocation_outage() ?? (client_of($_POST) === null ? 401 : 200);
+    record($request, ['route' => 'revoke', 'status' => $status]);
+    if ($status === 200) {
+        revoke((string) ($_POST['token'] ?? '')); // one that is not known is revoked already (section 2.2)
+    }
+    $errors = [400 => 'unsupported_token_type', 401 => 'invalid_client'];
+    answer($status, isset($errors[$status]) ? ['error' => $errors[$status]] : []);
 }
 record($request, ['route' => 'echo']);
 answer(200, ['echo' => $request]);

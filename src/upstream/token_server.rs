@@ -17,7 +17,7 @@ use crate::{
     headers::copy_forwarded,
     identity::{ClaimFault, Pointer, subject_at, subject_of_jwt},
     oauth::IssuedTokens,
-    step_up::{OwnerError, TokenOwner, TokenUpstream, UpstreamAnswer},
+    step_up::{OwnerError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault},
     types::{Secret, SubjectId},
 };
 
@@ -61,23 +61,25 @@ pub struct ClientCredentials {
     pub client_secret: Secret<String>,
 }
 
-/// Looks up subjects, for one runtime thread.
-pub struct TokenOwners {
-    source: OwnerSource,
+/// The OAuth2 server as the flow needs it: it issues tokens, and says whose they are. One a runtime thread.
+pub struct TokenServer {
     pool: Pool,
+    source: OwnerSource,
+    /// Connections to where subjects are looked up.
+    asking: Pool,
 }
 
-impl TokenOwners {
+impl TokenServer {
     /// Asks by the data plane's connections, or by others of its kind where another server is to be asked.
-    pub fn new(source: OwnerSource, pool: &Pool, settings: &UpstreamSettings) -> Result<Self, UpstreamError> {
-        let pool = match &source {
+    pub fn new(pool: &Pool, source: OwnerSource, settings: &UpstreamSettings) -> Result<Self, UpstreamError> {
+        let asking = match &source {
             OwnerSource::Asked { url, .. } => match url.origin() {
                 Some(origin) => Pool::new(UpstreamSettings { url: origin.clone(), ..settings.clone() })?,
                 None => pool.clone(),
             },
             OwnerSource::Username | OwnerSource::Jwt(_) | OwnerSource::Response(_) => pool.clone(),
         };
-        Ok(Self { source, pool })
+        Ok(Self { pool: pool.clone(), source, asking })
     }
 
     /// Whether subjects are found in what was typed.
@@ -92,8 +94,8 @@ impl TokenOwners {
         token: &str,
         asked: &HeaderMap,
     ) -> Result<Value, OwnerError> {
-        let request = question.request(url, token, asked, self.pool.url().authority())?;
-        let answer = TokenUpstream::send(&self.pool, request).await.map_err(OwnerError::Unreachable)?;
+        let request = question.request(url, token, asked, self.asking.url().authority())?;
+        let answer = TokenUpstream::send(&self.asking, request).await.map_err(OwnerError::Unreachable)?;
         if answer.status() != StatusCode::OK {
             return Err(OwnerError::NotTold("the upstream does not answer 200"));
         }
@@ -110,7 +112,13 @@ impl TokenOwners {
     }
 }
 
-impl TokenOwner for TokenOwners {
+impl TokenUpstream for TokenServer {
+    async fn send(&self, request: Request<Bytes>) -> Result<UpstreamAnswer, UpstreamFault> {
+        TokenUpstream::send(&self.pool, request).await
+    }
+}
+
+impl TokenOwner for TokenServer {
     async fn owner(&self, answer: &UpstreamAnswer, asked: &HeaderMap) -> Result<SubjectId, OwnerError> {
         let token = || {
             IssuedTokens::read(answer.headers(), answer.body())
