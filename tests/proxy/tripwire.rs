@@ -204,6 +204,8 @@ fn a_stop_is_written_to_the_audit_trail_without_the_token() {
     let (mut client, mut server, _) = asked(&gateway, &upstream, "");
     server.send(with_length("application/json", ISSUED));
     assert_stopped(&mut client);
+    let (_, metrics) = gateway.admin("/metrics");
+    assert!(metrics.contains("\ntfa_gateway_tripwire_stopped_total 1\n"), "{metrics}");
     gateway.terminate();
     let log = gateway.ended_well();
     assert!(log.contains("token_stopped") && log.contains("/en/login"), "{log}");
