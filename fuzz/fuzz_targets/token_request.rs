@@ -49,7 +49,8 @@ fuzz_target!(|data: &[u8]| {
     let mut lines = rest.splitn(3, |byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
     let (media_type, query, body) = (line(), line(), line());
-    let (Ok(media_type), Ok(query)) = (HeaderValue::from_bytes(media_type), std::str::from_utf8(query)) else {
+    let (Ok(media_type), Ok(query)) = (HeaderValue::from_bytes(media_type), std::str::from_utf8(query))
+    else {
         return;
     };
     let headers = of_type(media_type.clone());

@@ -8,7 +8,7 @@ mod decoding;
 mod profile;
 mod reading;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::OnceCell};
 
 pub use profile::Profile;
 use reading::{Reading, Segment};
@@ -113,50 +113,64 @@ impl TokenEndpoint {
     /// Drupal in `/site` takes `/site/user?q=oauth2/token` for `/site/oauth2/token`.
     /// Some servers take `;` for `&`, most for a part of the value.
     fn is_routed_by(&self, path: &str, query: &str) -> bool {
-        self.is_routed_by_pairs(path, query.split('&'))
-            || query.contains(';') && self.is_routed_by_pairs(path, query.split(['&', ';']))
+        let folders = Folders { segments: &self.segments, path, reached: OnceCell::new() };
+        self.is_routed_by_pairs(&folders, query.split('&'))
+            || query.contains(';') && self.is_routed_by_pairs(&folders, query.split(['&', ';']))
     }
 
-    fn is_routed_by_pairs<'a>(&self, path: &str, pairs: impl Iterator<Item = &'a str>) -> bool {
+    fn is_routed_by_pairs<'a>(&self, folders: &Folders<'_>, pairs: impl Iterator<Item = &'a str>) -> bool {
         let mut routing = Vec::new();
         for pair in pairs {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let Some(plain_name) = decoding::to_fixpoint(&spaced(name)) else { return true };
+            let Some(plain_name) = decoding::to_fixpoint(spaced(name).as_bytes()) else { return true };
             let is_routing = self.profile.routes_by(&plain_name);
             if is_routing {
-                routing.push(value);
+                routing.push(spaced(value));
             }
-            if is_routing && self.leads_here(path, value, self.profile.rest_segments_min())
-                || self.profile.routes_by_bare_query() && self.is_bare_route(path, name, value)
+            if is_routing && self.leads_here(folders, value, self.profile.rest_segments_min())
+                || self.profile.routes_by_bare_query() && self.is_bare_route(folders, name, value)
             {
                 return true;
             }
         }
         // A controller in one parameter and its action in another.
-        let is_named = |segment: &Segment| {
-            routing.iter().any(|value| stands_in(std::slice::from_ref(segment), &spaced_text(value)))
-        };
+        let is_named = |segment| routing.iter().any(|value| stands_in(std::slice::from_ref(segment), value));
         routing.len() > 1 && self.segments.iter().all(is_named)
     }
 
     /// Whether a route ends at the endpoint when the path has led to the folder where it starts.
-    fn leads_here(&self, path: &str, route: &str, rest_min: usize) -> bool {
-        let route = spaced_text(route);
+    fn leads_here(&self, folders: &Folders<'_>, route: &str, rest_min: usize) -> bool {
+        let route = spaced(route);
         let last_start = self.segments.len().saturating_sub(rest_min);
-        (0..=last_start).any(|start| {
-            let (folder, rest) = self.segments.split_at(start);
-            let in_folder = || folder.is_empty() || profile::is_virtual(folder) || stands_in(folder, path);
-            !rest.is_empty() && stands_in(rest, &route) && in_folder()
-        })
+        (0..=last_start).any(|start| stands_in(&self.segments[start..], &route) && folders.hold(start))
     }
 
     /// `?/oauth2/token`, and `?oauth2=token`.
-    fn is_bare_route(&self, path: &str, name: &str, value: &str) -> bool {
+    fn is_bare_route(&self, folders: &Folders<'_>, name: &str, value: &str) -> bool {
         let last = self.segments.len() - 1;
-        self.leads_here(path, name, 2.min(self.segments.len()))
+        self.leads_here(folders, name, 2.min(self.segments.len()))
             || last > 0
-                && stands_in(&self.segments[..last], &spaced_text(name))
-                && stands_in(&self.segments[last..], &spaced_text(value))
+                && stands_in(&self.segments[..last], &spaced(name))
+                && stands_in(&self.segments[last..], &spaced(value))
+    }
+}
+
+/// How much of the endpoint's path a target's path has gone before the query routes. Looked at once a request,
+/// however many parameters ask.
+struct Folders<'a> {
+    segments: &'a [Segment],
+    path: &'a str,
+    reached: OnceCell<Vec<bool>>,
+}
+
+impl Folders<'_> {
+    /// Whether the path names the first so many segments, or needs to name none.
+    fn hold(&self, count: usize) -> bool {
+        let is_reached = |folder| profile::is_virtual(folder) || stands_in(folder, self.path);
+        let reached = self.reached.get_or_init(|| {
+            (0..self.segments.len()).map(|to| to == 0 || is_reached(&self.segments[..to])).collect()
+        });
+        reached.get(count).copied().unwrap_or_default()
     }
 }
 
@@ -169,12 +183,9 @@ fn stands_in(segments: &[Segment], text: &str) -> bool {
     }
 }
 
-fn spaced_text(text: &str) -> Cow<'_, str> {
+/// `+` is a space in a query.
+fn spaced(text: &str) -> Cow<'_, str> {
     if text.contains('+') { text.replace('+', " ").into() } else { text.into() }
-}
-
-fn spaced(text: &str) -> Vec<u8> {
-    spaced_text(text).into_owned().into_bytes()
 }
 
 #[cfg(test)]

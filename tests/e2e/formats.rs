@@ -1,7 +1,11 @@
 //! What a site may choose about the form of token requests.
 
-use crate::support::{
-    Challenge, Person, Stage, StoreKind, TokenRequest, assert_challenge, assert_denied, assert_token, get,
+use crate::{
+    cases::expected,
+    support::{
+        Challenge, Person, Stage, StoreKind, TokenRequest, assert_challenge, assert_denied, assert_token,
+        exchange, get, has_token,
+    },
 };
 
 /// Alice's password grant as multipart, with whatever else is in its head.
@@ -89,4 +93,24 @@ fn a_front_controllers_parameters_are_watched_where_the_site_has_one() {
     let (stage, _) = stage_with(&[("upstream.profile", "'php'")]);
     assert_denied(&stage.send_raw(&get("/index.php?r=oauth2/token")), 404, "invalid_request");
     assert_denied(&stage.send_raw(&get("/?/oauth2/token")), 404, "invalid_request");
+}
+
+#[test]
+fn what_is_refused_by_default_is_no_way_in_when_every_format_is_taken() {
+    // An e-mail address of which the gateway cannot know whose it is.
+    const STILL_OPEN: &[&str] = &["user-email", "user-email-space"];
+    for forward_as in ["'as-received'", "'form'", "'json'"] {
+        let (stage, _) =
+            stage_with(&[("token_endpoint.multipart", "true"), ("token_endpoint.forward_as", forward_as)]);
+        let mut open = Vec::new();
+        for case in expected("no token without a second factor") {
+            let (answer, received) =
+                stage.upstream.received_during(|| exchange(stage.gateway().address(), &case.raw));
+            let released = answer.as_ref().is_some_and(has_token);
+            if released && received.iter().any(|received| received.issued_to() == Some("alice")) {
+                open.push(case.id);
+            }
+        }
+        assert_eq!(open, STILL_OPEN, "forwarded {forward_as}");
+    }
 }

@@ -9,6 +9,9 @@ const DECODINGS_MAX: usize = 8;
 /// Decodes until nothing changes; `None` when that takes too long.
 pub(super) fn to_fixpoint(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut current = bytes.to_vec();
+    if bytes.iter().all(|b| b.is_ascii() && *b != b'%') {
+        return Some(current);
+    }
     for _ in 0..DECODINGS_MAX {
         let decoded = once(&current);
         if decoded == current {
@@ -22,38 +25,47 @@ pub(super) fn to_fixpoint(bytes: &[u8]) -> Option<Vec<u8>> {
 fn once(bytes: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
-    while let Some((first, after)) = rest.split_first() {
-        let (character, length) =
-            escaped(rest).or_else(|| structural(rest)).unwrap_or_else(|| (vec![*first], 1));
-        decoded.extend(character);
-        rest = after.get(length - 1..).unwrap_or_default();
+    while let Some(first) = rest.first() {
+        let length = escaped(rest, &mut decoded).or_else(|| structural(rest, &mut decoded));
+        if length.is_none() {
+            decoded.push(*first);
+        }
+        rest = rest.get(length.unwrap_or(1)..).unwrap_or_default();
     }
     decoded
 }
 
-/// `%74` (RFC 3986 section 2.1), and `%u0074`, which IIS and Perl's CGI.pm know. Gives what it stands for and
-/// how long it was.
-fn escaped(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+/// `%74` (RFC 3986 section 2.1), and `%u0074`, which IIS and Perl's CGI.pm know. Adds what it stands for and
+/// gives its length.
+fn escaped(bytes: &[u8], decoded: &mut Vec<u8>) -> Option<usize> {
     let code = |from: usize, to: usize| {
         let digits = bytes.get(from..to).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
         u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
     };
     match bytes {
         [b'%', b'u' | b'U', ..] => {
-            let code = code(2, 6)?;
-            // Half a surrogate pair is no character: a byte that is not UTF-8 stands for it.
-            let character = char::from_u32(code).map_or(vec![0xFF], |c| c.to_string().into_bytes());
-            Some((character, 6))
+            match char::from_u32(code(2, 6)?) {
+                Some(c) => decoded.extend(c.encode_utf8(&mut [0; 4]).bytes()),
+                // Half a surrogate pair is no character: a byte that is not UTF-8 stands for it.
+                None => decoded.push(0xFF),
+            }
+            Some(6)
         }
-        [b'%', ..] => Some((vec![u8::try_from(code(1, 3)?).ok()?], 3)),
+        [b'%', ..] => {
+            decoded.push(u8::try_from(code(1, 3)?).ok()?);
+            Some(3)
+        }
         _ => None,
     }
 }
 
 /// The percent sign in full width, and overlong UTF-8 (RFC 3629 section 10) of characters that structure paths.
-fn structural(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+fn structural(bytes: &[u8], decoded: &mut Vec<u8>) -> Option<usize> {
     let (high, low, length) = match bytes {
-        [0xEF, 0xBC, 0x85, ..] | [0xEF, 0xB9, 0xAA, ..] => return Some((vec![b'%'], 3)),
+        [0xEF, 0xBC, 0x85, ..] | [0xEF, 0xB9, 0xAA, ..] => {
+            decoded.push(b'%');
+            return Some(3);
+        }
         [high @ (0xC0 | 0xC1), low, ..] => (*high, *low, 2),
         [0xE0, high @ (0x80 | 0x81), low, ..] => (*high, *low, 3),
         [0xF0, 0x80, high @ (0x80 | 0x81), low, ..] => (*high, *low, 4),
@@ -62,6 +74,9 @@ fn structural(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         _ => return None,
     };
     let ascii = ((high & 1) << 6) | (low & 0x3F);
-    let is_continued = low & 0xC0 == 0x80;
-    (is_continued && b"/\\.%".contains(&ascii)).then(|| (vec![ascii], length))
+    let is_structural = low & 0xC0 == 0x80 && b"/\\.%".contains(&ascii);
+    is_structural.then(|| {
+        decoded.push(ascii);
+        length
+    })
 }

@@ -60,7 +60,7 @@ impl Reading {
             return segments.iter().all(|segment| names.any(|name| name.is(segment)));
         }
         names
-            .windows(segments.len())
+            .windows(segments.len().max(1))
             .any(|window| window.iter().zip(segments).all(|(name, segment)| name.is(segment)))
     }
 }
