@@ -228,6 +228,7 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
             addresses: settings.addresses,
             grants: settings.grants.clone(),
             tripwire: settings.tripwire.clone(),
+            implicit_path: settings.implicit_path.clone(),
             request_rules: settings.request_rules,
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),

@@ -27,6 +27,18 @@ pub(super) fn read(reader: &mut Reader<'_>) -> GrantRules {
     GrantRules { gated, passed, refresh: refresh.unwrap_or(default.refresh) }
 }
 
+/// Where the implicit grant with a password in the query is gated; it is refused everywhere else.
+pub(super) fn implicit_path(reader: &mut Reader<'_>) -> Option<String> {
+    reader.text("grants.implicit_path", |text| {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.".contains(&b);
+        if text.starts_with('/') && text.len() > 1 && !text.contains("//") && text.bytes().all(is_plain) {
+            Ok(text.to_owned())
+        } else {
+            Err("must be a plain path, such as /oauth2/authorize".into())
+        }
+    })
+}
+
 /// RFC 6749 appendix A.10, as token requests are held to it.
 fn grant_type(text: &str) -> Result<String, String> {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:/".contains(&b);

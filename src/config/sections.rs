@@ -27,6 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let upstream = upstream(reader);
     let endpoint = token_endpoint(reader);
     let grants = grants::read(reader);
+    let implicit_path = grants::implicit_path(reader);
     let tripwire = tripwire(reader);
     let request_rules = request_rules(reader);
     let store = store(reader, base);
@@ -57,6 +58,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         upstream: upstream?,
         endpoint,
         grants,
+        implicit_path,
         owners: owners?,
         addresses,
         tripwire,

@@ -29,6 +29,8 @@ pub struct Settings {
     pub endpoint: TokenEndpoint,
     /// `[grants]`
     pub grants: GrantRules,
+    /// `[grants] implicit_path`
+    pub implicit_path: Option<String>,
     /// `[identity] source` and what belongs to it
     pub owners: OwnerSource,
     /// `[identity] addresses`

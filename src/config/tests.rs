@@ -23,8 +23,15 @@ fn the_least_configuration_gives_the_defaults() {
 }
 
 /// Settings that have no default, or another one for each source.
-const EXAMPLES: [&str; 6] =
-    ["trusted_proxies", "key_file", "url = \"/", "pointer", "client_id", "client_secret_file"];
+const EXAMPLES: [&str; 7] = [
+    "implicit_path",
+    "trusted_proxies",
+    "key_file",
+    "url = \"/",
+    "pointer",
+    "client_id",
+    "client_secret_file",
+];
 
 #[test]
 fn the_shipped_file_is_valid_and_its_comments_show_the_defaults() {

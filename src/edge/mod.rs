@@ -6,7 +6,9 @@
 
 mod body;
 pub mod client_addr;
+mod gated;
 pub mod health;
+mod implicit;
 pub mod listener;
 mod messages;
 mod pass_through;

@@ -52,6 +52,9 @@ pub(super) enum Refusal {
     /// The request names no client, and the configuration wants one (RFC 6749 section 5.2).
     #[error("a token request without a client was refused")]
     NoClient,
+    /// A password in the query of an authorization request, where it is not gated.
+    #[error("an implicit grant with a password was refused")]
+    ImplicitNotAllowed,
     /// Nothing is cleared, for something broke.
     #[error("no token was released, for something failed")]
     Gate(#[from] GateError),
@@ -84,6 +87,7 @@ impl Refusal {
             | Self::BodyTimedOut
             | Self::BodyBroken
             | Self::GrantNotAllowed
+            | Self::ImplicitNotAllowed
             | Self::Denied(_)
             | Self::NoClient
             | Self::PassThrough(PassThroughError::BadRequest(_) | PassThroughError::MethodNotAllowed)
@@ -117,6 +121,11 @@ impl Refusal {
                 StatusCode::BAD_REQUEST,
                 "invalid_client",
                 "Client credentials were not found in the headers or body",
+            ),
+            Self::ImplicitNotAllowed => error(
+                StatusCode::BAD_REQUEST,
+                "unsupported_response_type",
+                "A user name and password in the query are not taken here",
             ),
             Self::Gate(GateError::Store(error)) => store_unavailable(error),
             Self::Gate(GateError::Upstream(fault)) => match fault {

@@ -6,7 +6,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::{
-    GatewayBody, Messages, Peer, TripwireSettings, client_addr::TrustedProxies, respond::Refusal,
+    GatewayBody, Messages, Peer, TripwireSettings, client_addr::TrustedProxies, implicit, respond::Refusal,
     token_endpoint,
 };
 use crate::{
@@ -40,6 +40,8 @@ pub struct Gateway {
     pub grants: GrantRules,
     /// What happens to tokens that other routes issue.
     pub tripwire: TripwireSettings,
+    /// Where the implicit grant with a password is taken, if it is.
+    pub implicit_path: Option<String>,
     /// How token requests are taken.
     pub request_rules: RequestRules,
     /// Whose `X-Forwarded-*` is believed.
@@ -52,11 +54,14 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers one request.
-    pub async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
+    pub async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
         let uri = request.uri();
         let answered = match self.endpoint.route(uri.path(), uri.query()) {
             Route::Token => token_endpoint::answer(self, request, peer).await,
             Route::Disguised => Err(Refusal::Disguised),
+            Route::Elsewhere if implicit::is_meant_by(&request) => {
+                implicit::answer(self, request.into_parts().0, peer).await
+            }
             Route::Elsewhere => self.relay(request, peer).await.map_err(Refusal::from),
         };
         answered.unwrap_or_else(|refusal| {

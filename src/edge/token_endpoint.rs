@@ -3,30 +3,24 @@
 //! Invariants: no request reaches the upstream's token endpoint but the canonical one made here; the
 //! passcode never does; a password grant's answer leaves only by way of [`token_flow`].
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+    HeaderMap, Method, Request, Response,
+    header::{CONTENT_TYPE, HOST},
     request::Parts,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
-use super::{
-    Gateway, GatewayBody, Peer,
-    pass_through::effective_host,
-    respond::{Refusal, X_DRUPAL_TFA, challenged},
-};
+use super::{Gateway, GatewayBody, Peer, gated::presented, pass_through::effective_host, respond::Refusal};
 use crate::{
-    factor::Presented,
     headers::copy_forwarded,
-    identity::fold_username,
     oauth::{RequestFault, TokenRequest, answer::classify, forward},
     policy::grants::GrantRule,
-    step_up::{Claim, Flow, GatedGrant, OrphanClient, Outcome, token_flow},
-    types::{Secret, limits::TOKEN_REQUEST_BYTES_MAX},
+    step_up::GatedGrant,
+    types::limits::TOKEN_REQUEST_BYTES_MAX,
 };
 
 /// How long the body of a token request may take to arrive.
@@ -34,7 +28,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request at the token endpoint.
 pub(super) async fn answer(
-    gateway: &Gateway,
+    gateway: &Rc<Gateway>,
     request: Request<Incoming>,
     peer: Peer,
 ) -> Result<Response<GatewayBody>, Refusal> {
@@ -58,37 +52,10 @@ pub(super) async fn answer(
         GrantRule::Refused => Err(Refusal::GrantNotAllowed),
         GrantRule::Passed | GrantRule::EnrolledAfter => Ok(gateway.send_own(request).await?),
         GrantRule::Gated => {
-            let claim = if gateway.token_server.is_by_username() {
-                Claim::Name(fold_username(parsed.username()?)?)
-            } else {
-                Claim::OfToken
-            };
-            let client = client(request.headers(), &parsed);
+            let claim = gateway.claim(parsed.username()?)?;
+            let client = gateway.client(request.headers(), parsed.client_id(), parsed.client_secret());
             let grant = GatedGrant { client, claim, presented, request, judge: classify };
             gateway.step_up(grant, parsed.state()).await
-        }
-    }
-}
-
-impl Gateway {
-    /// Sends a gated grant through the flow, and answers what comes of it.
-    pub(super) async fn step_up(
-        &self,
-        grant: GatedGrant,
-        state: Option<&str>,
-    ) -> Result<Response<GatewayBody>, Refusal> {
-        let flow = Flow {
-            store: &self.store,
-            upstream: &self.token_server,
-            addresses: self.addresses,
-            clock: &self.clock,
-            audit: &*self.audit,
-            orphans: &self.orphans,
-        };
-        match token_flow(&flow, grant).await? {
-            Outcome::Relay(answer) => Ok(answer.map(GatewayBody::from)),
-            Outcome::Challenge(challenge) => Ok(challenged(challenge, state, &self.messages)),
-            Outcome::Deny(denial) => Err(Refusal::Denied(denial)),
         }
     }
 }
@@ -110,11 +77,7 @@ fn canonical(
     parsed: &TokenRequest,
     peer: Peer,
 ) -> Result<Request<Bytes>, Refusal> {
-    let host = effective_host(received)?;
-    gateway.set_forwarded(&mut received.headers, host.as_ref(), peer);
-    let mut headers = forward::token_request_headers(&received.headers)?;
-    copy_forwarded(&received.headers, &mut headers);
-    headers.insert(HOST, host.unwrap_or_else(|| gateway.upstream.url().authority().clone()));
+    let mut headers = gateway.canonical_headers(received, peer)?;
     headers.insert(CONTENT_TYPE, parsed.content_type());
     let path = gateway.endpoint.path();
     let target = parsed.encode_query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
@@ -125,16 +88,14 @@ fn canonical(
     Ok(request)
 }
 
-/// How the client authenticates itself: whoever revokes its token does so in its name.
-fn client(headers: &HeaderMap, parsed: &TokenRequest) -> OrphanClient {
-    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    OrphanClient {
-        authorization: authorization.map(|value| Secret::new(value.to_owned())),
-        client_id: parsed.client_id().map(str::to_owned),
-        client_secret: parsed.client_secret().map(|secret| Secret::new(secret.to_owned())),
+impl Gateway {
+    /// The headers of a request that is made here: those that are allowed, and our own.
+    pub(super) fn canonical_headers(&self, received: &mut Parts, peer: Peer) -> Result<HeaderMap, Refusal> {
+        let host = effective_host(received)?;
+        self.set_forwarded(&mut received.headers, host.as_ref(), peer);
+        let mut headers = forward::token_request_headers(&received.headers)?;
+        copy_forwarded(&received.headers, &mut headers);
+        headers.insert(HOST, host.unwrap_or_else(|| self.upstream.url().authority().clone()));
+        Ok(headers)
     }
-}
-
-fn presented(headers: &HeaderMap) -> Presented {
-    Presented::from_header_values(headers.get_all(X_DRUPAL_TFA).iter().map(HeaderValue::as_bytes))
 }

@@ -9,6 +9,7 @@ pub mod endpoint;
 mod fault;
 mod form;
 pub mod forward;
+mod implicit;
 mod issued;
 mod json;
 mod media_type;
@@ -18,6 +19,7 @@ mod rules;
 pub mod tripwire;
 
 pub use fault::RequestFault;
+pub use implicit::ImplicitRequest;
 pub use issued::IssuedTokens;
 pub use request::{Encoding, TokenRequest};
 pub use rules::{ForwardAs, RequestRules};

@@ -208,7 +208,7 @@ fn is_unreadable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_nonchar
 }
 
-fn check(body: &[Parameter], query: &[Parameter]) -> Result<(), RequestFault> {
+pub(super) fn check(body: &[Parameter], query: &[Parameter]) -> Result<(), RequestFault> {
     let mut seen: Vec<String> = Vec::with_capacity(body.len() + query.len());
     for (parameter, in_query) in body.iter().map(|p| (p, false)).chain(query.iter().map(|p| (p, true))) {
         let fault = |rule| Err(RequestFault::parameter(&parameter.name, rule));
@@ -242,7 +242,7 @@ fn check(body: &[Parameter], query: &[Parameter]) -> Result<(), RequestFault> {
     Ok(())
 }
 
-fn encode_form(parameters: &[Parameter]) -> String {
+pub(super) fn encode_form(parameters: &[Parameter]) -> String {
     let mut serializer = form_urlencoded::Serializer::new(String::with_capacity(128));
     for parameter in parameters {
         serializer.append_pair(&parameter.name, parameter.value.expose());

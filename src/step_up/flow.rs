@@ -8,7 +8,8 @@ use http::{HeaderMap, StatusCode, header::HOST};
 
 use super::{
     AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OrphanClient,
-    Orphans, OwnerError, StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
+    Orphans, OwnerError, StoreError, TokenOrigin, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault,
+    WithheldToken,
 };
 use crate::{
     factor::{self, Presented},
@@ -28,10 +29,18 @@ pub struct GatedGrant {
     pub presented: Presented,
     /// The canonical request.
     pub request: http::Request<Bytes>,
-    /// The client, as it authenticated itself in that request.
-    pub client: OrphanClient,
+    /// The client, as it authenticated itself in that request; `None` where nobody revokes tokens.
+    pub client: Option<OrphanClient>,
     /// Tells a token from a refusal.
     pub judge: fn(StatusCode, &HeaderMap, &[u8]) -> Answer,
+}
+
+impl GatedGrant {
+    /// Where the token will come from, for whoever has to revoke it.
+    pub fn origin(&self) -> Option<TokenOrigin> {
+        let host = || self.request.headers().get(HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
+        self.client.clone().map(|client| TokenOrigin { client, host: host() })
+    }
 }
 
 /// How it is known whose token is being asked for.
@@ -97,8 +106,8 @@ where
     A: Audit,
     O: Orphans,
 {
-    let GatedGrant { client, claim, presented, request, judge } = grant;
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
+    let origin = grant.origin();
+    let GatedGrant { claim, presented, request, judge, .. } = grant;
     let asked = match &claim {
         Claim::Name(_) => HeaderMap::new(),
         Claim::OfToken => request.headers().clone(),
@@ -126,7 +135,7 @@ where
         // sent that must not learn who is enrolled.
         Answer::Unclear(rule) => return Err(UpstreamFault::NotUnderstood(rule).into()),
     }
-    let withheld = WithheldToken::new(answer, flow.orphans, client, host);
+    let withheld = WithheldToken::new(answer, flow.orphans, origin);
 
     let mut subject = None;
     let cleared = async {

@@ -17,6 +17,6 @@ pub use ports::{
 };
 pub use revocation::{
     DueRevocation, Orphan, OrphanClient, Orphans, Revocation, RevocationFault, RevocationId, RevocationMeter,
-    RevocationOutcome, RevocationQueue,
+    RevocationOutcome, RevocationQueue, TokenOrigin,
 };
 pub use withheld::WithheldToken;

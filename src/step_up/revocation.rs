@@ -7,8 +7,9 @@
 
 use std::future::Future;
 
-use super::StoreError;
+use super::{StoreError, UpstreamAnswer};
 use crate::{
+    oauth::IssuedTokens,
     sealing::SealingError,
     types::{Secret, UnixTime},
 };
@@ -35,6 +36,28 @@ pub struct OrphanClient {
     pub client_id: Option<String>,
     /// The parameter `client_secret`.
     pub client_secret: Option<Secret<String>>,
+}
+
+/// Where a token came from: what is needed to revoke it there.
+#[derive(Debug, Clone)]
+pub struct TokenOrigin {
+    /// The client that it was issued to.
+    pub client: OrphanClient,
+    /// The `Host` of the token request.
+    pub host: Option<String>,
+}
+
+impl TokenOrigin {
+    /// What of this answer is to be revoked.
+    pub fn orphan(self, answer: &UpstreamAnswer) -> Orphan {
+        let issued = IssuedTokens::read(answer.headers(), answer.body());
+        Orphan {
+            access_token: issued.access_token,
+            refresh_token: issued.refresh_token,
+            client: self.client,
+            host: self.host,
+        }
+    }
 }
 
 impl Orphan {

@@ -1,16 +1,15 @@
 //! An issued token, held back.
 
-use super::{Orphan, OrphanClient, Orphans, OwnerError, TokenOwner, UpstreamAnswer};
-use crate::{oauth::IssuedTokens, policy::Clearance, types::SubjectId};
+use super::{Orphans, OwnerError, TokenOrigin, TokenOwner, UpstreamAnswer};
+use crate::{policy::Clearance, types::SubjectId};
 
 /// An upstream's answer that issues a token. Its bytes and headers come out only through
 /// [`WithheldToken::release`]; one that is dropped instead, for whatever reason, is abandoned to the orphans.
 pub struct WithheldToken<'a, O: Orphans> {
     answer: UpstreamAnswer,
-    is_released: bool,
     orphans: &'a O,
-    client: OrphanClient,
-    host: Option<String>,
+    /// `None` when it was released, or nobody takes orphans in.
+    origin: Option<TokenOrigin>,
 }
 
 impl<O: Orphans> std::fmt::Debug for WithheldToken<'_, O> {
@@ -20,13 +19,8 @@ impl<O: Orphans> std::fmt::Debug for WithheldToken<'_, O> {
 }
 
 impl<'a, O: Orphans> WithheldToken<'a, O> {
-    pub(super) const fn new(
-        answer: UpstreamAnswer,
-        orphans: &'a O,
-        client: OrphanClient,
-        host: Option<String>,
-    ) -> Self {
-        Self { answer, is_released: false, orphans, client, host }
+    pub(super) const fn new(answer: UpstreamAnswer, orphans: &'a O, origin: Option<TokenOrigin>) -> Self {
+        Self { answer, orphans, origin }
     }
 
     /// Asks whose it is. The token goes to nobody but its issuer.
@@ -40,22 +34,15 @@ impl<'a, O: Orphans> WithheldToken<'a, O> {
 
     /// Gives the answer, unchanged, for a clearance, which is spent.
     pub fn release(mut self, _clearance: Clearance) -> UpstreamAnswer {
-        self.is_released = true;
+        self.origin = None;
         std::mem::take(&mut self.answer)
     }
 }
 
 impl<O: Orphans> Drop for WithheldToken<'_, O> {
     fn drop(&mut self) {
-        if self.is_released {
-            return;
+        if let Some(origin) = self.origin.take() {
+            self.orphans.abandon(origin.orphan(&self.answer));
         }
-        let issued = IssuedTokens::read(self.answer.headers(), self.answer.body());
-        self.orphans.abandon(Orphan {
-            access_token: issued.access_token,
-            refresh_token: issued.refresh_token,
-            client: std::mem::take(&mut self.client),
-            host: self.host.take(),
-        });
     }
 }

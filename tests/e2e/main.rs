@@ -9,6 +9,7 @@ mod demo;
 mod formats;
 mod grants;
 mod identity;
+mod implicit;
 mod lockout;
 mod outages;
 mod owners;

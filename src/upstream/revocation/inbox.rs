@@ -36,6 +36,11 @@ impl OrphanSender {
     pub const fn off() -> Self {
         Self(None)
     }
+
+    /// Whether orphans are taken in.
+    pub const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 impl std::fmt::Debug for OrphanSender {

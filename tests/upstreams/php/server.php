@@ -189,6 +189,16 @@ if (routed_to_token()) {
     }
     answer($status, $answer);
 }
+if ($path === '/oauth2/authorize' && isset($_GET['username'])) {
+    // The implicit grant without a login page, as some sites have it.
+    $_POST = ['grant_type' => 'password', 'client_id' => $_GET['client_id'] ?? 'cli'] + $_GET;
+    [$status, $answer, $subject] = grant($_POST);
+    record($request, ['route' => 'authorize', 'status' => $status, 'issued_to' => $subject]);
+    $fragment = $status === 200 ? $answer : ['error' => 'access_denied'];
+    header('Set-Cookie: SESS=upstream-session; path=/; HttpOnly');
+    header('Location: https://app.test/cb#' . http_build_query($fragment + ['state' => $_GET['state'] ?? '']), true, 302);
+    exit;
+}
 if (preg_match('#^/oauth2/tokens/([^/?]+)$#', $path, $m)) {
     $token = rawurldecode($m[1]);
     if ($_SERVER['REQUEST_METHOD'] === 'DELETE') { // a site's own way to revoke

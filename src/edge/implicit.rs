@@ -1,0 +1,57 @@
+//! `GET /oauth2/authorize?response_type=token&username=…&password=…`: gated like a password grant where the
+//! configuration says so, and refused everywhere else.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, header::SET_COOKIE, request::Parts};
+
+use super::{Gateway, GatewayBody, Peer, gated::presented, respond::Refusal};
+use crate::{
+    oauth::{
+        ImplicitRequest, RequestFault,
+        answer::{Answer, classify_redirect},
+    },
+    step_up::GatedGrant,
+};
+
+/// Whether a request brings a password to an authorization endpoint.
+pub(super) fn is_meant_by(request: &Request<impl Sized>) -> bool {
+    request.uri().query().is_some_and(ImplicitRequest::is_meant_by)
+}
+
+/// Answers such a request.
+pub(super) async fn answer(
+    gateway: &Rc<Gateway>,
+    mut head: Parts,
+    peer: Peer,
+) -> Result<Response<GatewayBody>, Refusal> {
+    let Some(path) = gateway.implicit_path.as_deref().filter(|path| *path == head.uri.path()) else {
+        return Err(Refusal::ImplicitNotAllowed);
+    };
+    if head.method != Method::GET {
+        return Err(Refusal::ImplicitNotAllowed);
+    }
+    let parsed = ImplicitRequest::parse(head.uri.query().unwrap_or_default())?;
+    let claim = gateway.claim(parsed.username())?;
+    let presented = presented(&head.headers);
+    let headers = gateway.canonical_headers(&mut head, peer)?;
+    let client = gateway.client(&headers, parsed.client_id(), None);
+    let mut request = Request::new(Bytes::new());
+    *request.uri_mut() =
+        format!("{path}?{}", parsed.encode()).parse().map_err(|_| RequestFault::query_too_long())?;
+    *request.headers_mut() = headers;
+    let grant = GatedGrant { client, claim, presented, request, judge };
+    let state = parsed.state();
+    let is_relayed_refusal = |answer: &Response<GatewayBody>| matches!(answer.body(), GatewayBody::Full(body) if judge(answer.status(), answer.headers(), body) == Answer::Refusal);
+    let mut answer = gateway.step_up(grant, state).await?;
+    if is_relayed_refusal(&answer) {
+        // A page that asks for consent, say: with the session of its cookie, the password alone would be enough.
+        answer.headers_mut().remove(SET_COOKIE);
+    }
+    Ok(answer)
+}
+
+fn judge(status: http::StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
+    classify_redirect(status, headers, body)
+}
