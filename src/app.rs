@@ -31,7 +31,8 @@ use crate::{
     store::{Opener, Store, StoreOpenError},
     telemetry::{LogAudit, Metrics, SystemClock},
     upstream::{
-        BackChannel, OrphanSender, Pool, RevocationChannel, RevocationWorker, UpstreamError, orphans,
+        BackChannel, OrphanSender, Pool, RevocationChannel, RevocationWorker, TokenServer, UpstreamError,
+        orphans,
     },
 };
 
@@ -112,12 +113,17 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
     let (ended_sender, mut ended) = mpsc::unbounded_channel::<()>();
     let mut threads = Vec::with_capacity(listeners.len());
     for (number, listener) in listeners.into_iter().enumerate() {
-        let (settings, opener, stopped) = (Arc::clone(&settings), opener.clone(), stopped.clone());
         let ended = SaysWhenDropped(ended_sender.clone());
-        let orphans = orphans.clone();
+        let parts = Parts {
+            settings: Arc::clone(&settings),
+            opener: opener.clone(),
+            orphans: orphans.clone(),
+            metrics: metrics.clone(),
+            stopped: stopped.clone(),
+        };
         let thread = thread::Builder::new().name(format!("data-plane-{number}")).spawn(move || {
             let _ended = ended;
-            serve_thread(&settings, &opener, orphans, listener, stopped)
+            serve_thread(parts, listener)
         })?;
         threads.push(thread);
     }
@@ -198,22 +204,31 @@ fn runtime() -> io::Result<LocalRuntime> {
     Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
 }
 
-/// One data-plane thread, from its parts to its drain.
-fn serve_thread(
-    settings: &Settings,
-    opener: &Opener,
+/// What a data-plane thread is built from.
+struct Parts {
+    settings: Arc<Settings>,
+    opener: Opener,
     orphans: OrphanSender,
-    listener: TcpListener,
+    metrics: Metrics,
     stopped: watch::Receiver<bool>,
-) -> Result<(), AppError> {
+}
+
+/// One data-plane thread, from its parts to its drain.
+fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
+    let Parts { settings, opener, orphans, metrics, stopped } = parts;
     runtime()?.block_on(async {
+        let upstream = Pool::new(settings.upstream.clone())?;
         let gateway = Rc::new(Gateway {
-            upstream: Pool::new(settings.upstream.clone())?,
+            token_server: TokenServer::new(&upstream, settings.owners.clone(), &settings.upstream)?,
+            upstream,
             store: opener.open()?,
             clock: SystemClock,
-            audit: LogAudit,
+            audit: Rc::new(LogAudit::new(metrics)),
             endpoint: settings.endpoint.clone(),
-            grants_refused: settings.grants_refused.clone(),
+            addresses: settings.addresses,
+            grants: settings.grants.clone(),
+            tripwire: settings.tripwire.clone(),
+            request_rules: settings.request_rules,
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),
             orphans,

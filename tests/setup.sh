@@ -12,6 +12,8 @@ PACKAGES=(
     glewlwyd
     ruby-doorkeeper ruby-doorkeeper-openid-connect ruby-activerecord ruby-sqlite3 puma
     php-cli php-intl php-mbstring
+    liblemonldap-ng-portal-perl libstring-random-perl libcrypt-openssl-bignum-perl libio-string-perl
+    libdbd-sqlite3-perl libcgi-pm-perl libplack-perl starman
     python3-venv
 )
 command -v node >/dev/null || PACKAGES+=(nodejs)

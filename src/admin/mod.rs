@@ -3,9 +3,11 @@
 //!
 //! Invariant: a secret is in what [`enrol()`] returns, once, and in nothing else.
 
+mod alias;
 mod enrol;
 mod status;
 
+pub use alias::{add_alias, remove_alias};
 pub use enrol::{Enrolled, NewEnrolment, enrol};
 pub use status::{StatusReport, status};
 

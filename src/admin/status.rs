@@ -56,6 +56,7 @@ impl StatusReport {
             .collect();
         json!({
             "subject": self.subject.as_str(),
+            "alias_of": self.status.alias_of.as_ref().map(SubjectId::as_str),
             "enrolled": !factors.is_empty(),
             "factors": factors,
             "failures": ledger.failures.len(),
@@ -69,6 +70,9 @@ impl StatusReport {
 
 impl fmt::Display for StatusReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(subject) = &self.status.alias_of {
+            return writeln!(f, "  alias of {subject}");
+        }
         let enrolled = if self.status.factors.is_empty() { "not enrolled" } else { "enrolled" };
         writeln!(f, "  {enrolled}")?;
         for factor in &self.status.factors {

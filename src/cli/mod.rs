@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 something failed, and standard error says what; 2 the arguments or the
 //! configuration are wrong, and nothing was done.
 
+mod alias;
 mod check_config;
 mod demo;
 mod keys;
@@ -44,6 +45,8 @@ enum Command {
     Disable(subject::Arguments),
     /// Forget a subject's failed attempts and lift the lock
     Unlock(subject::Arguments),
+    /// Make a name, such as an e-mail address, another name of a subject, or forget it
+    Alias(alias::Arguments),
     /// Work on the key file that seals the secrets in the store
     #[command(subcommand)]
     Keys(keys::Command),
@@ -89,6 +92,7 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::Status(arguments) => subject::status(&settings()?, arguments),
         Command::Disable(arguments) => subject::disable(&settings()?, arguments),
         Command::Unlock(arguments) => subject::unlock(&settings()?, arguments),
+        Command::Alias(arguments) => alias::run(&settings()?, arguments),
         Command::Keys(command) => keys::run(&settings()?, command),
         Command::CheckConfig => {
             check_config::run(&settings()?);

@@ -149,7 +149,7 @@ pub(super) fn draw(uri: &str) -> Result<String, CliError> {
     Ok(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
-fn resolve(typed: &str) -> Result<SubjectId, CliError> {
+pub(super) fn resolve(typed: &str) -> Result<SubjectId, CliError> {
     fold_username(typed).map_err(|fault| CliError::Said(format!("the subject {fault}")))
 }
 
@@ -161,7 +161,7 @@ fn decode(typed: &str) -> Result<crate::types::Secret<Vec<u8>>, CliError> {
 
 /// Opens the configured store, on a runtime of its own, for one piece of work; `otherwise` says what it
 /// means that it failed.
-fn on_store<T>(
+pub(super) fn on_store<T>(
     settings: &Settings,
     otherwise: &str,
     work: impl AsyncFnOnce(&crate::store::Store) -> Result<T, crate::step_up::StoreError>,

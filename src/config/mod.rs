@@ -4,6 +4,8 @@
 //! with its key, the rule and the value; a key that nobody reads is a fault; a value that may hold a
 //! password is never shown.
 
+mod grants;
+mod identity;
 mod reader;
 mod revocation;
 mod sections;

@@ -100,18 +100,22 @@ impl<'a> Reader<'a> {
         self.keep(key, &value, parsed).unwrap_or(default)
     }
 
-    /// A list of texts, each of which `parse` turns into meaning; empty when it is absent.
-    pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
-        let Some(value) = self.find(key) else { return Vec::new() };
+    /// A list of texts, each of which `parse` turns into meaning; `None` when it is absent.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let value = self.find(key)?;
         let Some(items) = value.as_array() else {
             self.keep::<()>(key, &value, Err("must be a list of texts".into()));
-            return Vec::new();
+            return None;
         };
         let parsed = items.iter().filter_map(|item| {
             let parsed = item.as_str().ok_or_else(|| "must hold texts only".to_owned()).and_then(&parse);
             self.keep(key, item, parsed)
         });
-        parsed.collect()
+        Some(parsed.collect())
     }
 
     /// Whether a key is there, faulty or not.

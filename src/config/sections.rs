@@ -4,11 +4,14 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Settings, reader::Reader, revocation};
+use super::{Settings, grants, identity, reader::Reader, revocation};
 use crate::{
-    edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
+    edge::{Messages, TripwireMode, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
-    oauth::endpoint::TokenEndpoint,
+    oauth::{
+        ForwardAs, RequestRules,
+        endpoint::{Profile, TokenEndpoint},
+    },
     policy::lockout::Lockout,
     store::{EmbeddedSettings, RedisSettings, StoreChoice},
     telemetry::{LogFormat, LogSettings},
@@ -23,14 +26,17 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let trusted_proxies = trusted_proxies(reader);
     let upstream = upstream(reader);
     let endpoint = token_endpoint(reader);
-    let grants_refused = grants_refused(reader);
+    let grants = grants::read(reader);
+    let tripwire = tripwire(reader);
+    let request_rules = request_rules(reader);
     let store = store(reader, base);
     let plain_secrets = reader.switch("store.plain_secrets", false);
     let must_exist = reader.switch("store.must_exist", false);
     let key_file = key_file(reader, base, store.as_ref());
     let (totp, issuer) = totp(reader);
     let lockout = lockout(reader);
-    identity(reader);
+    let owners = identity::source(reader, base);
+    let addresses = identity::addresses(reader);
     let revocation = revocation::read(reader, base, upstream.as_ref().map(|upstream| &upstream.url));
     let messages = messages(reader);
     let log = log(reader);
@@ -50,7 +56,11 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         trusted_proxies,
         upstream: upstream?,
         endpoint,
-        grants_refused,
+        grants,
+        owners: owners?,
+        addresses,
+        tripwire,
+        request_rules,
         store: store?,
         plain_secrets,
         must_exist,
@@ -100,7 +110,7 @@ fn trusted_proxies(reader: &mut Reader<'_>) -> TrustedProxies {
         TrustedProxies::parse_network(text)
             .ok_or_else(|| "must hold addresses or networks, such as 10.0.0.0/8 or ::1".to_owned())
     });
-    TrustedProxies::new(networks)
+    TrustedProxies::new(networks.unwrap_or_default())
 }
 
 fn upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
@@ -123,22 +133,45 @@ fn upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
 fn token_endpoint(reader: &mut Reader<'_>) -> TokenEndpoint {
     const RULE: &str =
         "must be a path of plain segments: lower-case letters, digits, '-' and '_', such as /oauth2/token";
+    let profile = reader.text("upstream.profile", |text| {
+        Profile::parse(text).ok_or_else(|| "must be generic, drupal7 or php".into())
+    });
     reader
         .text("token_endpoint.path", |text| TokenEndpoint::parse(text).ok_or_else(|| RULE.into()))
         .unwrap_or_default()
+        .with_profile(profile.unwrap_or_default())
 }
 
-fn grants_refused(reader: &mut Reader<'_>) -> Vec<String> {
-    reader.list("grants.refused", |text| {
-        // RFC 6749 appendix A.10, as token requests are held to it.
-        let is_name =
-            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:/".contains(&b));
-        if is_name {
+fn request_rules(reader: &mut Reader<'_>) -> RequestRules {
+    let default = RequestRules::default();
+    let forward_as = reader.text("token_endpoint.forward_as", |text| {
+        ForwardAs::parse(text).ok_or_else(|| "must be as-received, form or json".into())
+    });
+    RequestRules {
+        multipart: reader.switch("token_endpoint.multipart", default.multipart),
+        forward_as: forward_as.unwrap_or(default.forward_as),
+        require_client: reader.switch("token_endpoint.require_client", default.require_client),
+    }
+}
+
+fn tripwire(reader: &mut Reader<'_>) -> TripwireSettings {
+    let mode = reader.text("tripwire.mode", |text| match text {
+        "stop" => Ok(TripwireMode::Stop),
+        "report" => Ok(TripwireMode::Report),
+        "off" => Ok(TripwireMode::Off),
+        _ => Err("must be stop, report or off".into()),
+    });
+    let may_issue = reader.list("tripwire.may_issue", |text| {
+        let is_path =
+            text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !b"%;\\?#".contains(&b));
+        let (beginning, is_short) = (text.trim_end_matches('*'), text.matches('*').count() <= 1);
+        if is_path && is_short && !beginning.contains('*') && beginning.len() > 1 {
             Ok(text.to_owned())
         } else {
-            Err("must hold grant types, such as client_credentials".into())
+            Err("must hold paths such as /sso/login, or beginnings of paths such as /sso/*".into())
         }
-    })
+    });
+    TripwireSettings { mode: mode.unwrap_or_default(), may_issue: may_issue.unwrap_or_default() }
 }
 
 fn store(reader: &mut Reader<'_>, base: &Path) -> Option<StoreChoice> {
@@ -211,11 +244,6 @@ fn lockout(reader: &mut Reader<'_>) -> Lockout {
         reader.contradiction("lockout.lock_secs_max", rule);
     }
     lockout
-}
-
-fn identity(reader: &mut Reader<'_>) {
-    let rule = || "must be 'username'".to_owned();
-    reader.text("identity.source", |text| if text == "username" { Ok(()) } else { Err(rule()) });
 }
 
 fn messages(reader: &mut Reader<'_>) -> Messages {

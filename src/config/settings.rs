@@ -3,13 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    edge::{Messages, client_addr::TrustedProxies, listener::ListenSettings},
+    edge::{Messages, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::TotpParameters,
-    oauth::endpoint::TokenEndpoint,
-    policy::lockout::Lockout,
+    oauth::{RequestRules, endpoint::TokenEndpoint},
+    policy::{AddressRule, grants::GrantRules, lockout::Lockout},
     store::{StoreChoice, StoreSettings},
     telemetry::LogSettings,
-    upstream::{RevocationSettings, UpstreamSettings},
+    upstream::{OwnerSource, RevocationSettings, UpstreamSettings},
 };
 
 /// All settings of the gateway.
@@ -25,10 +25,18 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// `[upstream]`
     pub upstream: UpstreamSettings,
-    /// `[token_endpoint] path`
+    /// `[token_endpoint] path`, and `[upstream] profile`
     pub endpoint: TokenEndpoint,
-    /// `[grants] refused`
-    pub grants_refused: Vec<String>,
+    /// `[grants]`
+    pub grants: GrantRules,
+    /// `[identity] source` and what belongs to it
+    pub owners: OwnerSource,
+    /// `[identity] addresses`
+    pub addresses: AddressRule,
+    /// `[tripwire]`
+    pub tripwire: TripwireSettings,
+    /// `[token_endpoint]`, but for the path
+    pub request_rules: RequestRules,
     /// `[store]`
     pub store: StoreChoice,
     /// `[store] plain_secrets`

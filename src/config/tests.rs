@@ -3,6 +3,7 @@ use std::time::Duration;
 use figment::providers::{Format as _, Toml};
 
 use super::*;
+use crate::oauth::{ForwardAs, RequestRules, endpoint::Route};
 
 pub(super) fn read(toml: &str) -> Result<Settings, String> {
     parse(&Figment::new().merge(Toml::string(toml)), Path::new("/etc/tfa-gateway")).map_err(|e| e.to_string())
@@ -21,6 +22,10 @@ fn the_least_configuration_gives_the_defaults() {
     assert!(!settings.plain_secrets);
 }
 
+/// Settings that have no default, or another one for each source.
+const EXAMPLES: [&str; 6] =
+    ["trusted_proxies", "key_file", "url = \"/", "pointer", "client_id", "client_secret_file"];
+
 #[test]
 fn the_shipped_file_is_valid_and_its_comments_show_the_defaults() {
     let shipped = include_str!("../../gateway.toml");
@@ -32,10 +37,7 @@ fn the_shipped_file_is_valid_and_its_comments_show_the_defaults() {
             Some(setting) if setting.starts_with(char::is_lowercase) => setting,
             _ => line,
         })
-        .filter(|line| {
-            let examples = ["trusted_proxies", "key_file", "client_id", "client_secret_file"];
-            !examples.iter().any(|key| line.starts_with(key))
-        })
+        .filter(|line| !EXAMPLES.iter().any(|example| line.starts_with(example)))
         .fold(String::new(), |text, line| text + line + "\n");
     let all = read(&switched_on).unwrap();
     assert_eq!(format!("{plain:?}"), format!("{all:?}"));
@@ -92,4 +94,68 @@ fn addresses_that_contradict_each_other_are_refused() {
     let said = read(&same).unwrap_err();
     assert!(said.contains("admin.address: must differ from listen.address"), "{said}");
     assert!(said.contains("upstream.url: must not be listen.address"), "{said}");
+}
+
+#[test]
+fn a_source_of_subjects_says_what_it_needs() {
+    let read_identity = |section: &str| read(&format!("{LEAST}[identity]\n{section}\n"));
+    for (section, rule) in [
+        ("source = 'ldap'", "identity.source: must be username, introspection"),
+        ("source = 'response'", "identity.pointer: must be set"),
+        ("source = 'token-info'\nurl = '/me'", "identity.url: must hold {token}"),
+        ("source = 'jwt'\nurl = '/x'", "identity.url: is of no use"),
+        ("source = 'userinfo'\nurl = 'ftp://x/y'", "identity.url: must be a path on the upstream"),
+        ("source = 'userinfo'\npointer = 'sub'", "identity.pointer: must be a JSON pointer"),
+        ("pointer = '/sub'", "identity.pointer: is of no use"),
+        ("source = 'introspection'\nclient_id = 'x'", "identity.client_secret_file: must be set"),
+        (
+            "source = 'introspection'\nclient_secret_file = '/none'",
+            "identity.client_secret_file: must name a file",
+        ),
+        ("addresses = 'no'", "identity.addresses: must be aliases or names"),
+    ] {
+        let said = read_identity(section).unwrap_err();
+        assert!(said.contains(rule), "{section}: {rule}\nis not in\n{said}");
+    }
+    for source in ["token-info", "introspection", "userinfo", "jwt"] {
+        assert!(read_identity(&format!("source = '{source}'")).is_ok(), "{source}");
+    }
+}
+
+#[test]
+fn grants_that_contradict_each_other_are_refused() {
+    for (section, rule) in [
+        ("passed = ['password']", "grants.passed: must not hold password"),
+        ("passed = ['refresh_token']", "grants.refresh: is where refresh_token is set"),
+        ("gated = ['x']\npassed = ['x']", "grants.gated: must not hold x"),
+        ("gated = ['x y']", "grants.gated: must hold grant types"),
+        ("refresh = 'maybe'", "grants.refresh: must be passed"),
+    ] {
+        let said = read(&format!("{LEAST}[grants]\n{section}\n")).unwrap_err();
+        assert!(said.contains(rule), "{section}: {rule}\nis not in\n{said}");
+    }
+}
+
+#[test]
+fn the_token_endpoint_takes_what_the_site_says() {
+    let settings = read(&format!(
+        "{LEAST}[token_endpoint]\nmultipart = true\nforward_as = 'json'\nrequire_client = true\n"
+    ))
+    .unwrap();
+    let rules = RequestRules { multipart: true, forward_as: ForwardAs::Json, require_client: true };
+    assert_eq!(settings.request_rules, rules);
+    assert_eq!(settings.endpoint.route("/", Some("r=oauth2/token")), Route::Elsewhere);
+    let php = read(&LEAST.replace("[upstream]\n", "[upstream]\nprofile = 'php'\n")).unwrap();
+    assert_eq!(php.endpoint.route("/", Some("r=oauth2/token")), Route::Disguised);
+    let said =
+        read(&format!("{LEAST}profile = 'php'\n[token_endpoint]\nforward_as = 'xml'\nmultipart = 1\n"))
+            .unwrap_err();
+    assert!(said.contains("store.profile: is not a setting"), "{said}");
+    assert!(
+        said.contains("token_endpoint.forward_as: must be as-received, form or json, but it is 'xml'"),
+        "{said}"
+    );
+    assert!(said.contains("token_endpoint.multipart: must be true or false, but it is 1"), "{said}");
+    let said = read(&LEAST.replace("[upstream]\n", "[upstream]\nprofile = 'Drupal'\n")).unwrap_err();
+    assert!(said.contains("upstream.profile: must be generic, drupal7 or php, but it is 'Drupal'"), "{said}");
 }

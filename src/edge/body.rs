@@ -8,7 +8,11 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::watch::WatchedBody;
 use crate::upstream::AnswerBody;
+
+/// Why a body breaks off: the upstream's does, or it is stopped.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A response's body.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub enum GatewayBody {
     Full(Bytes),
     /// Streamed from the upstream.
     Answer(AnswerBody),
+    /// Streamed, and watched by the tripwire. Boxed, for it is rare and large.
+    Watched(Box<WatchedBody>),
 }
 
 impl From<Bytes> for GatewayBody {
@@ -33,16 +39,17 @@ impl From<AnswerBody> for GatewayBody {
 
 impl Body for GatewayBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Answer(body) => Pin::new(body).poll_frame(cx),
+            Self::Answer(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Watched(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -50,6 +57,7 @@ impl Body for GatewayBody {
         match self {
             Self::Full(bytes) => bytes.is_empty(),
             Self::Answer(body) => body.is_end_stream(),
+            Self::Watched(body) => body.is_end_stream(),
         }
     }
 
@@ -57,6 +65,7 @@ impl Body for GatewayBody {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Answer(body) => body.size_hint(),
+            Self::Watched(body) => body.size_hint(),
         }
     }
 }

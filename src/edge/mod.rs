@@ -14,9 +14,11 @@ mod respond;
 mod router;
 mod token_endpoint;
 mod tunnel;
+mod watch;
 
-pub use body::GatewayBody;
+pub use body::{BodyError, GatewayBody};
 pub use client_addr::Peer;
 pub use messages::Messages;
 pub use pass_through::PassThroughError;
 pub use router::Gateway;
+pub use watch::{TripwireMode, TripwireSettings};

@@ -14,9 +14,13 @@ use http::{
 };
 use hyper::body::{Body as _, Incoming};
 
-use super::{Gateway, GatewayBody, Peer, tunnel};
+use super::{Gateway, GatewayBody, Peer, tunnel, watch::Watch};
 use crate::{
-    headers::{Forwarded, drop_ambiguous_names, remove_from_request, remove_from_response, set_forwarded},
+    headers::{
+        Forwarded, ask_legibly, drop_ambiguous_names, remove_from_request, remove_from_response,
+        set_forwarded,
+    },
+    oauth::tripwire::Tripped,
     upstream::{ContinueGate, Progress, UpstreamBody, UpstreamError},
 };
 
@@ -32,6 +36,9 @@ pub enum PassThroughError {
     /// The upstream gave no answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The answer issues a token, or cannot be looked into.
+    #[error("the answer was stopped: {0}")]
+    Stopped(#[from] Tripped),
 }
 
 impl Gateway {
@@ -54,6 +61,10 @@ impl Gateway {
         }
         let wants_websocket = remove_from_request(&mut head.headers);
         drop_ambiguous_names(&mut head.headers);
+        let watch = Watch::over(&self.tripwire, &self.audit, &head.uri);
+        if watch.is_some() {
+            ask_legibly(&mut head.headers);
+        }
         self.set_forwarded(&mut head.headers, host.as_ref(), peer);
         head.headers.insert(HOST, host.unwrap_or_else(|| self.upstream.url().authority().clone()));
         head.uri = origin_form(&head.uri);
@@ -88,7 +99,10 @@ impl Gateway {
             gate.close(response.body_mut());
         }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(returned(response, false));
+            return match watch {
+                Some(watch) => Ok(watch.pass(without_hop_by_hop(response, false)).await?),
+                None => Ok(without_hop_by_hop(response, false).map(Into::into)),
+            };
         }
         if !(wants_websocket && is_websocket(response.headers())) {
             return Err(UpstreamError::unexpected("it switches to a protocol that nobody asked for").into());
@@ -96,7 +110,7 @@ impl Gateway {
         let upstream_upgrade = hyper::upgrade::on(&mut response);
         let (head, body) = response.into_parts();
         tunnel::join(client_upgrade, upstream_upgrade, body.into_tunnel_place());
-        Ok(returned(Response::from_parts(head, Bytes::new()), true))
+        Ok(without_hop_by_hop(Response::from_parts(head, GatewayBody::from(Bytes::new())), true))
     }
 
     /// Sends a request of the gateway's own making, and streams the answer back.
@@ -105,7 +119,7 @@ impl Gateway {
         request: Request<Bytes>,
     ) -> Result<Response<GatewayBody>, PassThroughError> {
         let response = self.upstream.send(request.map(UpstreamBody::full), &Progress::start()).await?;
-        Ok(returned(response, false))
+        Ok(without_hop_by_hop(response, false).map(Into::into))
     }
 
     /// Writes `X-Forwarded-*` for the upstream.
@@ -120,11 +134,10 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-fn returned<B: Into<GatewayBody>>(response: Response<B>, is_upgrade: bool) -> Response<GatewayBody> {
-    let (mut head, body) = response.into_parts();
-    remove_from_response(&mut head.headers, is_upgrade);
-    head.version = Version::HTTP_11;
-    Response::from_parts(head, body.into())
+fn without_hop_by_hop<B>(mut response: Response<B>, is_upgrade: bool) -> Response<B> {
+    remove_from_response(response.headers_mut(), is_upgrade);
+    *response.version_mut() = Version::HTTP_11;
+    response
 }
 
 /// The host that a request is for: of its target if that has one (RFC 9112 section 3.2.2), else of its one

@@ -14,7 +14,7 @@ use super::{GatewayBody, Messages, PassThroughError};
 use crate::{
     identity::UsernameFault,
     oauth::RequestFault,
-    policy::Challenge,
+    policy::{Challenge, Denial},
     step_up::{GateError, StoreError, UpstreamFault},
     upstream::UpstreamError,
 };
@@ -49,9 +49,15 @@ pub(super) enum Refusal {
     /// The configuration refuses this grant (RFC 6749 section 5.2).
     #[error("a grant type was refused")]
     GrantNotAllowed,
+    /// The request names no client, and the configuration wants one (RFC 6749 section 5.2).
+    #[error("a token request without a client was refused")]
+    NoClient,
     /// Nothing is cleared, for something broke.
     #[error("no token was released, for something failed")]
     Gate(#[from] GateError),
+    /// A token was withheld, and no passcode would help.
+    #[error("a token was withheld")]
+    Denied(Denial),
     /// A request could not be passed through.
     #[error("a request was not passed through")]
     PassThrough(#[from] PassThroughError),
@@ -69,13 +75,17 @@ impl Refusal {
         let error: &dyn std::error::Error = self;
         match self {
             Self::Gate(_) => tracing::error!(error, "refused"),
-            Self::PassThrough(PassThroughError::Upstream(_)) => tracing::warn!(error, "refused"),
+            Self::PassThrough(PassThroughError::Upstream(_) | PassThroughError::Stopped(_)) => {
+                tracing::warn!(error, "refused");
+            }
             Self::Malformed(_)
             | Self::Username(_)
             | Self::BodyTooLarge
             | Self::BodyTimedOut
             | Self::BodyBroken
             | Self::GrantNotAllowed
+            | Self::Denied(_)
+            | Self::NoClient
             | Self::PassThrough(PassThroughError::BadRequest(_) | PassThroughError::MethodNotAllowed)
             | Self::TokenMethodNotAllowed
             | Self::Disguised => tracing::debug!(error, "refused"),
@@ -103,12 +113,19 @@ impl Refusal {
                 "unsupported_grant_type",
                 "This grant type is not allowed here",
             ),
+            Self::NoClient => error(
+                StatusCode::BAD_REQUEST,
+                "invalid_client",
+                "Client credentials were not found in the headers or body",
+            ),
             Self::Gate(GateError::Store(error)) => store_unavailable(error),
             Self::Gate(GateError::Upstream(fault)) => match fault {
                 UpstreamFault::Unreachable(_) | UpstreamFault::NotUnderstood(_) => bad_gateway(),
                 UpstreamFault::TimedOut(_) => gateway_timeout(),
                 UpstreamFault::Overloaded(_) => overloaded(),
             },
+            Self::Gate(GateError::Owner(_)) => unavailable("It cannot be told whose token this is"),
+            Self::Denied(denial) => denied(*denial),
             Self::PassThrough(error) => pass_through(error),
             Self::TokenMethodNotAllowed => with_header(
                 error(
@@ -161,12 +178,28 @@ fn store_unavailable(error: &StoreError) -> Response<GatewayBody> {
     }
 }
 
+/// RFC 6749 section 5.2 has `invalid_grant` for both.
+fn denied(denial: Denial) -> Response<GatewayBody> {
+    let description = match denial {
+        Denial::UnknownAddress => "Please log in with your user name instead of an e-mail address",
+        Denial::IssuedBeforeEnrolment => {
+            "The refresh token is from before two-factor authentication was set up. Please log in again."
+        }
+    };
+    error(StatusCode::BAD_REQUEST, "invalid_grant", description)
+}
+
 fn pass_through(failed: &PassThroughError) -> Response<GatewayBody> {
     match failed {
         PassThroughError::BadRequest(rule) => bad_request(rule),
         PassThroughError::MethodNotAllowed => {
             error(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This method is not passed on")
         }
+        PassThroughError::Stopped(_) => error(
+            StatusCode::BAD_GATEWAY,
+            "server_error",
+            "The answer of the server behind this gateway was stopped: it holds a token where none is issued",
+        ),
         PassThroughError::Upstream(error) => match error {
             UpstreamError::Timeout(_) => gateway_timeout(),
             UpstreamError::Exhausted(_) => overloaded(),

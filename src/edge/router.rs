@@ -1,14 +1,23 @@
 //! Which door a request goes through, and what they all share: one [`Gateway`] a runtime thread.
 
+use std::rc::Rc;
+
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::{GatewayBody, Messages, Peer, client_addr::TrustedProxies, respond::Refusal, token_endpoint};
+use super::{
+    GatewayBody, Messages, Peer, TripwireSettings, client_addr::TrustedProxies, respond::Refusal,
+    token_endpoint,
+};
 use crate::{
-    oauth::endpoint::{Route, TokenEndpoint},
+    oauth::{
+        RequestRules,
+        endpoint::{Route, TokenEndpoint},
+    },
+    policy::{AddressRule, grants::GrantRules},
     store::Store,
     telemetry::{LogAudit, SystemClock},
-    upstream::{OrphanSender, Pool},
+    upstream::{OrphanSender, Pool, TokenServer},
 };
 
 /// All that one runtime thread needs to answer requests. Nothing in it is shared with other threads.
@@ -20,11 +29,19 @@ pub struct Gateway {
     /// The time.
     pub clock: SystemClock,
     /// The audit trail.
-    pub audit: LogAudit,
+    pub audit: Rc<LogAudit>,
     /// Where the token endpoint is.
     pub endpoint: TokenEndpoint,
-    /// Grant types that are answered `unsupported_grant_type` and not forwarded.
-    pub grants_refused: Vec<String>,
+    /// The upstream as gated grants need it.
+    pub token_server: TokenServer,
+    /// What e-mail addresses are.
+    pub addresses: AddressRule,
+    /// What is done with each grant type.
+    pub grants: GrantRules,
+    /// What happens to tokens that other routes issue.
+    pub tripwire: TripwireSettings,
+    /// How token requests are taken.
+    pub request_rules: RequestRules,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: TrustedProxies,
     /// What people are told.

@@ -23,8 +23,9 @@ use crate::{
     factor::Presented,
     headers::copy_forwarded,
     identity::fold_username,
-    oauth::{Grant, RequestFault, TokenRequest, forward},
-    step_up::{Flow, GatedGrant, OrphanClient, Outcome, token_flow},
+    oauth::{RequestFault, TokenRequest, answer::classify, forward},
+    policy::grants::GrantRule,
+    step_up::{Claim, Flow, GatedGrant, OrphanClient, Outcome, token_flow},
     types::{Secret, limits::TOKEN_REQUEST_BYTES_MAX},
 };
 
@@ -41,29 +42,53 @@ pub(super) async fn answer(
         return Err(Refusal::TokenMethodNotAllowed);
     }
     let (mut head, body) = request.into_parts();
-    let parsed = TokenRequest::parse(&head.headers, head.uri.query(), &read(body).await?)?;
-    if gateway.grants_refused.iter().any(|refused| refused == parsed.grant_type()) {
+    let rules = gateway.request_rules;
+    let parsed = TokenRequest::parse(rules, &head.headers, head.uri.query(), &read(body).await?)?;
+    if rules.require_client && !parsed.names_client(&head.headers)? {
+        return Err(Refusal::NoClient);
+    }
+    let rule = gateway.grants.rule(parsed.grant_type());
+    if rule == GrantRule::Refused {
         return Err(Refusal::GrantNotAllowed);
     }
+    parsed.check_password_grant()?;
     let presented = presented(&head.headers);
-    let canonical = canonical(gateway, &mut head, &parsed, peer)?;
-    match parsed.grant()? {
-        Grant::Other => Ok(gateway.send_own(canonical).await?),
-        Grant::Password(grant) => {
-            let subject = fold_username(grant.username)?;
-            let client = client(canonical.headers(), &parsed);
-            let grant = GatedGrant { subject, presented, request: canonical, client };
-            let flow = Flow {
-                store: &gateway.store,
-                upstream: &gateway.upstream,
-                clock: &gateway.clock,
-                audit: &gateway.audit,
-                orphans: &gateway.orphans,
+    let request = canonical(gateway, &mut head, &parsed, peer)?;
+    match rule {
+        GrantRule::Refused => Err(Refusal::GrantNotAllowed),
+        GrantRule::Passed | GrantRule::EnrolledAfter => Ok(gateway.send_own(request).await?),
+        GrantRule::Gated => {
+            let claim = if gateway.token_server.is_by_username() {
+                Claim::Name(fold_username(parsed.username()?)?)
+            } else {
+                Claim::OfToken
             };
-            Ok(match token_flow(&flow, grant).await? {
-                Outcome::Relay(answer) => answer.map(GatewayBody::from),
-                Outcome::Challenge(challenge) => challenged(challenge, parsed.state(), &gateway.messages),
-            })
+            let client = client(request.headers(), &parsed);
+            let grant = GatedGrant { client, claim, presented, request, judge: classify };
+            gateway.step_up(grant, parsed.state()).await
+        }
+    }
+}
+
+impl Gateway {
+    /// Sends a gated grant through the flow, and answers what comes of it.
+    pub(super) async fn step_up(
+        &self,
+        grant: GatedGrant,
+        state: Option<&str>,
+    ) -> Result<Response<GatewayBody>, Refusal> {
+        let flow = Flow {
+            store: &self.store,
+            upstream: &self.token_server,
+            addresses: self.addresses,
+            clock: &self.clock,
+            audit: &*self.audit,
+            orphans: &self.orphans,
+        };
+        match token_flow(&flow, grant).await? {
+            Outcome::Relay(answer) => Ok(answer.map(GatewayBody::from)),
+            Outcome::Challenge(challenge) => Ok(challenged(challenge, state, &self.messages)),
+            Outcome::Deny(denial) => Err(Refusal::Denied(denial)),
         }
     }
 }

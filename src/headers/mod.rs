@@ -6,7 +6,9 @@
 mod forwarded;
 mod hop_by_hop;
 mod hygiene;
+mod legible;
 
 pub use forwarded::{Forwarded, copy_forwarded, set_forwarded};
 pub use hop_by_hop::{remove_from_request, remove_from_response};
 pub use hygiene::drop_ambiguous_names;
+pub use legible::ask_legibly;

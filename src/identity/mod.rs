@@ -4,6 +4,9 @@
 //! is that two users whose names differ only in what is folded share their second factor; see
 //! `docs/redis.md`.
 
+mod claims;
+
+pub use claims::{ClaimFault, Pointer, subject_at, subject_of_jwt};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 

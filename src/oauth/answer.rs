@@ -4,8 +4,12 @@
 //! refusal only when it certainly holds none; and what is neither is unclear, which never clears anything
 //! and counts against nobody.
 
-use http::{HeaderMap, StatusCode, header::CONTENT_ENCODING};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_LOCATION, LOCATION, REFRESH},
+};
 use memchr::memmem;
+use percent_encoding::percent_decode;
 
 /// The judgement of one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,22 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
         return Answer::Token;
     }
     Answer::Unclear("it is neither an error nor a token answer in JSON")
+}
+
+/// Judges an answer of the authorization endpoint to a request that brought a password (RFC 6749 section 4.2).
+///
+/// It redirects, or shows a page; a token in either is named.
+pub fn classify_redirect(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
+    let mentions = |text: &[u8]| CREDENTIALS.iter().any(|name| memmem::find(text, name.as_bytes()).is_some());
+    let decoded = |value: &HeaderValue| percent_decode(value.as_bytes()).collect::<Vec<u8>>();
+    let redirects = [LOCATION, REFRESH, CONTENT_LOCATION];
+    if redirects.iter().flat_map(|name| headers.get_all(name)).any(|value| mentions(&decoded(value))) {
+        return Answer::Token;
+    }
+    match classify(status, headers, body) {
+        Answer::Unclear(_) if headers.get(CONTENT_ENCODING).is_none() && !mentions(body) => Answer::Refusal,
+        other => other,
+    }
 }
 
 /// Finds the members that carry credentials at any depth, escaped names (`\u0061ccess_token`) included.
@@ -108,6 +128,25 @@ mod tests {
         assert_eq!(judge(200, "access_token=x&expires=3600"), Answer::Token);
         assert_eq!(judge(200, r#"{"data":"{\"access_token\":\"x\"}"}"#), Answer::Token);
         assert!(matches!(judge(200, r#"{"error":null,"token":"x"}"#), Answer::Unclear(_)));
+    }
+
+    #[test]
+    fn a_redirect_is_a_token_if_one_is_in_it() {
+        let judge = |status: u16, location: Option<&'static str>, body: &str| {
+            let target = location.map(|target| (LOCATION, HeaderValue::from_static(target)));
+            classify_redirect(
+                StatusCode::from_u16(status).unwrap(),
+                &target.into_iter().collect(),
+                body.as_bytes(),
+            )
+        };
+        assert_eq!(judge(302, Some("https://a/cb#access_token=x"), ""), Answer::Token);
+        assert_eq!(judge(302, Some("https://a/cb#access%5Ftoken=x"), ""), Answer::Token);
+        assert_eq!(judge(200, None, "<script>location='#access_token=x'</script>"), Answer::Token);
+        assert_eq!(judge(200, None, r#"{"access_token":"x"}"#), Answer::Token);
+        assert_eq!(judge(302, Some("https://a/cb#error=access_denied"), ""), Answer::Refusal);
+        assert_eq!(judge(200, None, "<form>Please log in</form>"), Answer::Refusal);
+        assert!(matches!(judge(401, None, "the access_token …"), Answer::Unclear(_)));
     }
 
     #[test]

@@ -4,13 +4,20 @@
 //! parsers could read in two ways is refused; what is refused is named, and no value is echoed.
 
 pub mod answer;
+mod client;
 pub mod endpoint;
 mod fault;
 mod form;
 pub mod forward;
+mod issued;
 mod json;
 mod media_type;
+mod multipart;
 mod request;
+mod rules;
+pub mod tripwire;
 
 pub use fault::RequestFault;
-pub use request::{Encoding, Grant, PasswordGrant, TokenRequest};
+pub use issued::IssuedTokens;
+pub use request::{Encoding, TokenRequest};
+pub use rules::{ForwardAs, RequestRules};

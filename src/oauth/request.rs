@@ -4,7 +4,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::{RequestFault, form, json, media_type};
+use super::{
+    RequestFault, RequestRules, form, json,
+    media_type::{self, MediaType},
+    multipart,
+};
 use crate::types::Secret;
 
 /// How a token request's body is encoded, and how it is encoded again.
@@ -23,32 +27,20 @@ pub(super) struct Parameter {
     pub(super) value: Secret<String>,
 }
 
-/// The grant that a request asks for.
-#[derive(Debug)]
-pub enum Grant<'a> {
-    /// RFC 6749 section 4.3: gated.
-    Password(PasswordGrant<'a>),
-    /// Any other.
-    Other,
-}
-
-/// What a password grant claims.
-#[derive(Debug)]
-pub struct PasswordGrant<'a> {
-    /// The user name, as typed.
-    pub username: &'a str,
-}
-
 /// A token request that every parser reads alike.
 #[derive(Debug)]
 pub struct TokenRequest {
+    /// How it goes upstream.
     encoding: Encoding,
     body: Vec<Parameter>,
     query: Vec<Parameter>,
 }
 
+/// Bytes of a name. PHP with Suhosin drops longer ones.
+const NAME_BYTES_MAX: usize = 64;
+
 /// Parameters that speak the protocol or steer a framework: spelled exactly so, and never in the query.
-const PROTOCOL: [&str; 21] = [
+const PROTOCOL: [&str; 24] = [
     "grant_type",
     "username",
     "password",
@@ -64,6 +56,9 @@ const PROTOCOL: [&str; 21] = [
     "refresh_token",
     "access_token",
     "token",
+    "subject_token",
+    "actor_token",
+    "auth_req_id",
     "device_code",
     "response_type",
     "q",
@@ -74,15 +69,18 @@ const PROTOCOL: [&str; 21] = [
 
 impl TokenRequest {
     /// Parses the request at the token endpoint. `query` is what follows the `?`.
-    pub fn parse(headers: &HeaderMap, query: Option<&str>, body: &[u8]) -> Result<Self, RequestFault> {
-        let encoding = media_type::encoding(headers)?;
-        let text = std::str::from_utf8(body).map_err(|_| RequestFault::body("must be UTF-8"))?;
-        // Some clients count a line end after the body in its length.
-        let text = text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t));
-        let body = match encoding {
-            Encoding::Form => form::parse(text)?,
-            Encoding::Json => json::parse(text)?,
+    pub fn parse(
+        rules: RequestRules,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        body: &[u8],
+    ) -> Result<Self, RequestFault> {
+        let (received, body) = match media_type::read(headers, rules.multipart)? {
+            MediaType::Form => (Encoding::Form, form::parse(text(body)?)?),
+            MediaType::Json => (Encoding::Json, json::parse(text(body)?)?),
+            MediaType::Multipart { boundary } => (Encoding::Form, multipart::parse(body, &boundary)?),
         };
+        let encoding = rules.forward_as.encoding(received);
         let query = form::parse(query.unwrap_or_default())?;
         check(&body, &query)?;
         let request = Self { encoding, body, query };
@@ -105,16 +103,26 @@ impl TokenRequest {
         self.parameter("client_secret")
     }
 
-    /// The grant that is asked for, with what a password grant must have (RFC 6749 section 4.3.2).
-    pub fn grant(&self) -> Result<Grant<'_>, RequestFault> {
-        if self.grant_type() != "password" {
-            return Ok(Grant::Other);
+    /// Checks that a password grant has what it must have (RFC 6749 section 4.3.2).
+    pub fn check_password_grant(&self) -> Result<(), RequestFault> {
+        if self.grant_type() == "password" {
+            self.required("username")?;
+            self.required("password")?;
         }
-        let required =
-            |name| self.parameter(name).ok_or_else(|| RequestFault::parameter(name, "is required"));
-        let username = required("username")?;
-        required("password")?;
-        Ok(Grant::Password(PasswordGrant { username }))
+        Ok(())
+    }
+
+    /// The user name, as typed.
+    pub fn username(&self) -> Result<&str, RequestFault> {
+        self.required("username")
+    }
+
+    fn required(&self, name: &str) -> Result<&str, RequestFault> {
+        match self.parameter(name) {
+            None => Err(RequestFault::parameter(name, "is required")),
+            Some("") => Err(RequestFault::parameter(name, "must not be empty")),
+            Some(value) => Ok(value),
+        }
     }
 
     /// The `state` of the form or the query, which answers about the second factor echo.
@@ -144,6 +152,11 @@ impl TokenRequest {
         (!self.query.is_empty()).then(|| encode_form(&self.query))
     }
 
+    /// Whether a parameter is there and not empty.
+    pub(super) fn has_value(&self, name: &str) -> bool {
+        self.parameter(name).is_some_and(|value| !value.is_empty())
+    }
+
     fn parameter(&self, name: &str) -> Option<&str> {
         self.body.iter().find(|p| p.name == name).map(|p| p.value.expose().as_str())
     }
@@ -163,9 +176,36 @@ impl TokenRequest {
     }
 }
 
+/// A body as text. Some clients count a line end after it in its length.
+fn text(body: &[u8]) -> Result<&str, RequestFault> {
+    let text = std::str::from_utf8(body).map_err(|_| RequestFault::body("must be UTF-8"))?;
+    Ok(text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t)))
+}
+
 /// The form that names are compared in: other servers fold case, or take `-` for `_`.
 fn canonical(name: &str) -> String {
     name.bytes().map(|b| if b == b'-' { '_' } else { char::from(b.to_ascii_lowercase()) }).collect()
+}
+
+/// The parameter of the protocol that some server takes a name for: `Grant-Type`, and `grantType`.
+fn spoken(name: &str) -> Option<&'static str> {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && snake.ends_with(|last: char| last.is_ascii_lowercase()) {
+            snake.push('_');
+        }
+        // Capitals stay until the end: `ID` is one word.
+        snake.push(c);
+    }
+    let (folded, snake) = (canonical(name), canonical(&snake));
+    PROTOCOL.into_iter().find(|known| *known == folded || *known == snake)
+}
+
+/// Control characters, line separators and what is no character at all: parsers drop them, end at them or
+/// replace them.
+fn is_unreadable(c: char) -> bool {
+    let is_nonchar = matches!(c, '\u{FDD0}'..='\u{FDEF}') || c as u32 & 0xFFFE == 0xFFFE;
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_nonchar
 }
 
 fn check(body: &[Parameter], query: &[Parameter]) -> Result<(), RequestFault> {
@@ -176,19 +216,25 @@ fn check(body: &[Parameter], query: &[Parameter]) -> Result<(), RequestFault> {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
             return fault("must have a name of letters, digits, '_' and '-' only");
         }
-        let canonical = canonical(name);
-        if PROTOCOL.contains(&canonical.as_str()) {
+        if name.len() > NAME_BYTES_MAX {
+            return fault("must have a name of at most 64 characters");
+        }
+        if let Some(known) = spoken(name) {
             if in_query {
                 return fault("must not be in the query");
             }
-            if canonical != name {
+            if known != name {
                 return fault("must be spelled in lower case with '_'");
             }
+        }
+        let canonical = canonical(name);
+        if canonical == "_charset_" {
+            return fault("must not be sent: it would say how to read the others");
         }
         if seen.contains(&canonical) {
             return fault("must appear only once");
         }
-        if parameter.value.expose().chars().any(char::is_control) {
+        if parameter.value.expose().chars().any(is_unreadable) {
             return fault("must not contain control characters");
         }
         seen.push(canonical);

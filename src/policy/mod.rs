@@ -4,13 +4,14 @@
 //! the store has *answered* to be absent, or from [`FactorVerified::new`], which needs a passcode that fitted and a ledger that accepted it. Without one, no token is released.
 
 mod clearance;
+pub mod grants;
 pub mod lockout;
 
 pub use clearance::{Clearance, FactorVerified, NotRequired};
 
 use crate::{
     factor::{Factor, Presented},
-    types::NonEmpty,
+    types::{NonEmpty, SubjectId},
 };
 
 /// What the store says of a subject. An outage is a `StoreError`, never [`Enrolment::Absent`].
@@ -38,6 +39,32 @@ pub enum Challenge {
     },
     /// Too many failures in a row: only an administrator unlocks.
     LockedForGood,
+}
+
+/// Why a token stays here, though no passcode would help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// An e-mail address that is nobody's alias: whose it is cannot be told.
+    UnknownAddress,
+    /// A refresh token from before its subject had a factor, or of which nothing is known.
+    IssuedBeforeEnrolment,
+}
+
+/// What the user names of a site are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AddressRule {
+    /// An e-mail address is another name of somebody: it must be known as an alias.
+    #[default]
+    Aliases,
+    /// An e-mail address is a user name like any other.
+    Names,
+}
+
+impl AddressRule {
+    /// Whether nobody can say whose name it is that was claimed, and that nobody enrolled.
+    pub fn is_unknown(self, claimed: &SubjectId) -> bool {
+        self == Self::Aliases && claimed.as_str().contains('@')
+    }
 }
 
 /// What a password grant needs, before any attempt is settled.

@@ -4,29 +4,43 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use futures_util::future::{Either, ready, select};
+use http::{HeaderMap, StatusCode, header::HOST};
 
 use super::{
-    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, OrphanClient,
-    Orphans, StoreError, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
+    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OrphanClient,
+    Orphans, OwnerError, StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
 };
 use crate::{
     factor::{self, Presented},
-    oauth::answer::{Answer, classify},
-    policy::{Challenge, Clearance, Enrolment, FactorVerified, Need, lockout::Attempt, need},
+    oauth::answer::Answer,
+    policy::{
+        AddressRule, Challenge, Clearance, Denial, Enrolment, FactorVerified, Need, lockout::Attempt, need,
+    },
     types::SubjectId,
 };
 
 /// A grant that needs clearance before its token may leave.
 #[derive(Debug)]
 pub struct GatedGrant {
-    /// The claimed subject.
-    pub subject: SubjectId,
+    /// Whose token it will be.
+    pub claim: Claim,
     /// What the client presented as its second factor.
     pub presented: Presented,
     /// The canonical request.
     pub request: http::Request<Bytes>,
     /// The client, as it authenticated itself in that request.
     pub client: OrphanClient,
+    /// Tells a token from a refusal.
+    pub judge: fn(StatusCode, &HeaderMap, &[u8]) -> Answer,
+}
+
+/// How it is known whose token is being asked for.
+#[derive(Debug)]
+pub enum Claim {
+    /// By the user name that was sent: a subject, or an alias of one.
+    Name(SubjectId),
+    /// By what the upstream says of the token.
+    OfToken,
 }
 
 /// The adapters that one flow uses.
@@ -34,8 +48,10 @@ pub struct GatedGrant {
 pub struct Flow<'a, S, U, C, A, O> {
     /// Enrolments, ledger and fingerprints.
     pub store: &'a S,
-    /// The OAuth2 server.
+    /// The OAuth2 server: grants, and whose their tokens are.
     pub upstream: &'a U,
+    /// What e-mail addresses are.
+    pub addresses: AddressRule,
     /// The time.
     pub clock: &'a C,
     /// The audit trail.
@@ -51,6 +67,8 @@ pub enum Outcome {
     Relay(UpstreamAnswer),
     /// The token stays here; the client is asked for a passcode.
     Challenge(Challenge),
+    /// The token stays here.
+    Deny(Denial),
 }
 
 /// Something broke, so nothing is released.
@@ -62,6 +80,9 @@ pub enum GateError {
     /// The upstream could not be asked, or its answer not be judged: 502 or 504.
     #[error(transparent)]
     Upstream(#[from] UpstreamFault),
+    /// Nobody says whose the token is: 503.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
 }
 
 /// Sends a gated grant upstream and says what may leave.
@@ -71,26 +92,34 @@ pub async fn token_flow<S, U, C, A, O>(
 ) -> Result<Outcome, GateError>
 where
     S: EnrolmentStore + AttemptLedger + Fingerprints,
-    U: TokenUpstream,
+    U: TokenUpstream + TokenOwner,
     C: Clock,
     A: Audit,
     O: Orphans,
 {
-    let GatedGrant { subject, presented, request, client } = grant;
-    let host =
-        request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
-    let record = |outcome, factor| flow.audit.record(&AuditEvent { subject: &subject, outcome, factor });
-
-    // The enrolment is read while the upstream checks the password; a refusal does not wait for it.
-    let (sending, loading) = (pin!(flow.upstream.send(request)), pin!(flow.store.load(&subject)));
-    let (answer, enrolment) = match select(sending, loading).await {
-        Either::Left((answer, loading)) => (answer?, Either::Left(loading)),
-        Either::Right((enrolment, sending)) => (sending.await?, Either::Right(ready(enrolment))),
+    let GatedGrant { client, claim, presented, request, judge } = grant;
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
+    let asked = match &claim {
+        Claim::Name(_) => HeaderMap::new(),
+        Claim::OfToken => request.headers().clone(),
     };
-    match classify(answer.status(), answer.headers(), answer.body()) {
+
+    // What is known under a name is read while the upstream checks the password; a refusal does not wait for it.
+    let finding = async {
+        match &claim {
+            Claim::Name(name) => Some(flow.store.find(name).await),
+            Claim::OfToken => None,
+        }
+    };
+    let (sending, finding) = (pin!(flow.upstream.send(request)), pin!(finding));
+    let (answer, found) = match select(sending, finding).await {
+        Either::Left((answer, finding)) => (answer?, Either::Left(finding)),
+        Either::Right((found, sending)) => (sending.await?, Either::Right(ready(found))),
+    };
+    match judge(answer.status(), answer.headers(), answer.body()) {
         Answer::Token => {}
         Answer::Refusal => {
-            record(AuditOutcome::UpstreamRefused, None);
+            flow.record(None, AuditOutcome::UpstreamRefused);
             return Ok(Outcome::Relay(answer));
         }
         // For everyone, before the enrolment is looked at: it may be an answer to a wrong password, and whoever
@@ -99,24 +128,41 @@ where
     }
     let withheld = WithheldToken::new(answer, flow.orphans, client, host);
 
-    let cleared = match enrolment.await {
-        Ok(enrolment) => clear(flow, &subject, &enrolment, &presented).await,
-        Err(error) => Err(error.into()),
+    let mut subject = None;
+    let cleared = async {
+        let (owner, enrolment) = if let (Claim::Name(name), Some(found)) = (&claim, found.await) {
+            flow.follow(name, found?).await?
+        } else {
+            let owner = withheld.owner(flow.upstream, &asked).await?;
+            let enrolment = flow.store.load(&owner).await?;
+            (owner, enrolment)
+        };
+        let owner = &*subject.insert(owner);
+        if let (Claim::Name(name), Enrolment::Absent) = (&claim, &enrolment)
+            && name == owner
+            && flow.addresses.is_unknown(name)
+        {
+            return Ok(Cleared::Never(Denial::UnknownAddress));
+        }
+        flow.clear(owner, &enrolment, &presented).await
     };
+    let cleared = cleared.await;
+    let subject = subject.as_ref();
     match cleared {
         Ok(Cleared::Yes(clearance)) => {
-            match &clearance {
-                Clearance::Verified(proof) => record(AuditOutcome::ReleasedWithFactor, Some(proof.factor())),
-                Clearance::Exempt(_) => record(AuditOutcome::ReleasedWithoutFactor, None),
-            }
+            flow.record_release(subject, &clearance);
             Ok(Outcome::Relay(withheld.release(clearance)))
         }
-        Ok(Cleared::No(challenge)) => {
-            record(AuditOutcome::Challenged(challenge), None);
+        Ok(Cleared::NotYet(challenge)) => {
+            flow.record(subject, AuditOutcome::Challenged(challenge));
             Ok(Outcome::Challenge(challenge))
         }
+        Ok(Cleared::Never(denial)) => {
+            flow.record(subject, AuditOutcome::Denied(denial));
+            Ok(Outcome::Deny(denial))
+        }
         Err(error) => {
-            record(AuditOutcome::Failed, None);
+            flow.record(subject, AuditOutcome::Failed);
             Err(error)
         }
     }
@@ -124,33 +170,60 @@ where
 
 enum Cleared {
     Yes(Clearance),
-    No(Challenge),
+    NotYet(Challenge),
+    Never(Denial),
 }
 
-async fn clear<S, U, C, A, O>(
-    flow: &Flow<'_, S, U, C, A, O>,
-    subject: &SubjectId,
-    enrolment: &Enrolment,
-    presented: &Presented,
-) -> Result<Cleared, GateError>
+impl<S, U, C, A, O> Flow<'_, S, U, C, A, O>
 where
-    S: AttemptLedger + Fingerprints,
+    S: EnrolmentStore + AttemptLedger + Fingerprints,
     C: Clock,
+    A: Audit,
 {
-    let (factors, passcode) = match need(enrolment, presented) {
-        Need::Nothing(not_required) => return Ok(Cleared::Yes(not_required.into())),
-        Need::Challenge(challenge) => return Ok(Cleared::No(challenge)),
-        Need::Attempt { factors, passcode } => (factors, passcode),
-    };
-    let now = flow.clock.now();
-    let attempt = Attempt {
-        matched: factor::verify(factors, passcode, now),
-        fingerprint: flow.store.fingerprint(subject, passcode.expose()),
-        window_secs: factor::window_secs(factors),
-    };
-    let settlement = flow.store.settle(subject, &attempt, now).await?;
-    Ok(match FactorVerified::new(&attempt.matched, settlement) {
-        Ok(proof) => Cleared::Yes(proof.into()),
-        Err(challenge) => Cleared::No(challenge),
-    })
+    /// From a name to the subject that it is of.
+    async fn follow(&self, name: &SubjectId, found: Found) -> Result<(SubjectId, Enrolment), StoreError> {
+        match found {
+            Found::Subject(enrolment) => Ok((name.clone(), enrolment)),
+            Found::AliasOf(subject) => {
+                let enrolment = self.store.load(&subject).await?;
+                Ok((subject, enrolment))
+            }
+        }
+    }
+
+    async fn clear(
+        &self,
+        subject: &SubjectId,
+        enrolment: &Enrolment,
+        presented: &Presented,
+    ) -> Result<Cleared, GateError> {
+        let (factors, passcode) = match need(enrolment, presented) {
+            Need::Nothing(not_required) => return Ok(Cleared::Yes(not_required.into())),
+            Need::Challenge(challenge) => return Ok(Cleared::NotYet(challenge)),
+            Need::Attempt { factors, passcode } => (factors, passcode),
+        };
+        let now = self.clock.now();
+        let attempt = Attempt {
+            matched: factor::verify(factors, passcode, now),
+            fingerprint: self.store.fingerprint(subject, passcode.expose()),
+            window_secs: factor::window_secs(factors),
+        };
+        let settlement = self.store.settle(subject, &attempt, now).await?;
+        Ok(match FactorVerified::new(&attempt.matched, settlement) {
+            Ok(proof) => Cleared::Yes(proof.into()),
+            Err(challenge) => Cleared::NotYet(challenge),
+        })
+    }
+
+    fn record(&self, subject: Option<&SubjectId>, outcome: AuditOutcome) {
+        self.audit.record(&AuditEvent::Grant { subject, outcome, factor: None });
+    }
+
+    fn record_release(&self, subject: Option<&SubjectId>, clearance: &Clearance) {
+        let (outcome, factor) = match clearance {
+            Clearance::Verified(proof) => (AuditOutcome::ReleasedWithFactor, Some(proof.factor())),
+            Clearance::Exempt(_) => (AuditOutcome::ReleasedWithoutFactor, None),
+        };
+        self.audit.record(&AuditEvent::Grant { subject, outcome, factor });
+    }
 }

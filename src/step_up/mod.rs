@@ -9,10 +9,11 @@ mod ports;
 mod revocation;
 mod withheld;
 
-pub use flow::{Flow, GateError, GatedGrant, Outcome, token_flow};
+pub use flow::{Claim, Flow, GateError, GatedGrant, Outcome, token_flow};
 pub use ports::{
     AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentRegistry, EnrolmentStore, FactorStatus,
-    Fingerprints, NewFactor, StoreError, SubjectStatus, TokenUpstream, UpstreamAnswer, UpstreamFault,
+    Fingerprints, Found, NewFactor, OwnerError, StoreError, SubjectStatus, TokenOwner, TokenUpstream,
+    UpstreamAnswer, UpstreamFault,
 };
 pub use revocation::{
     DueRevocation, Orphan, OrphanClient, Orphans, Revocation, RevocationFault, RevocationId, RevocationMeter,

@@ -6,8 +6,10 @@ use bytes::Bytes;
 
 use crate::{
     factor::totp::{Totp, TotpParameters},
+    identity::ClaimFault,
+    oauth::tripwire::Tripped,
     policy::{
-        Challenge, Enrolment,
+        Challenge, Denial, Enrolment,
         lockout::{Attempt, Ledger, Settlement},
     },
     sealing::{Fingerprint, SealingError},
@@ -56,10 +58,33 @@ pub enum StoreError {
     Refused(&'static str),
 }
 
+/// What a store has under a name.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// A subject's factors, or none.
+    Subject(Enrolment),
+    /// Another name of this subject.
+    AliasOf(SubjectId),
+}
+
 /// Where enrolments are.
 pub trait EnrolmentStore {
-    /// Reads and opens a subject's factors, in one round trip. Never `Absent` unless the store said so.
-    fn load(&self, subject: &SubjectId) -> impl Future<Output = Result<Enrolment, StoreError>>;
+    /// Reads what is there under a name, and opens the factors, in one round trip. Never `Absent` unless the store
+    /// said so.
+    fn find(&self, name: &SubjectId) -> impl Future<Output = Result<Found, StoreError>>;
+
+    /// Reads a subject's factors. An alias is an error: it leads to a subject, never to another alias.
+    fn load(&self, subject: &SubjectId) -> impl Future<Output = Result<Enrolment, StoreError>> {
+        async {
+            match self.find(subject).await? {
+                Found::Subject(enrolment) => Ok(enrolment),
+                Found::AliasOf(_) => Err(StoreError::Malformed {
+                    factor: "alias_of".into(),
+                    rule: "an alias must not be the alias of an alias",
+                }),
+            }
+        }
+    }
 }
 
 /// Where attempts are settled.
@@ -111,6 +136,30 @@ pub trait TokenUpstream {
     ) -> impl Future<Output = Result<UpstreamAnswer, UpstreamFault>>;
 }
 
+/// Why the upstream does not say whose a token is: 503, and nothing is released.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnerError {
+    /// It could not be asked.
+    #[error("it cannot be looked up whose the token is")]
+    Unreachable(#[source] UpstreamFault),
+    /// Its answer does not tell.
+    #[error("it cannot be told whose the token is: {0}")]
+    NotTold(&'static str),
+    /// Its answer does not tell.
+    #[error("it cannot be told whose the token is")]
+    NoSubject(#[from] ClaimFault),
+}
+
+/// Says whose a token is, by the upstream's own word.
+pub trait TokenOwner {
+    /// Looks up the subject of a token that was issued just now. `asked` are the headers of the token request.
+    fn owner(
+        &self,
+        answer: &UpstreamAnswer,
+        asked: &http::HeaderMap,
+    ) -> impl Future<Output = Result<SubjectId, OwnerError>>;
+}
+
 /// The time.
 pub trait Clock {
     /// Now.
@@ -128,19 +177,33 @@ pub enum AuditOutcome {
     ReleasedWithFactor,
     /// Withheld, with this challenge.
     Challenged(Challenge),
+    /// Withheld, and no passcode would help.
+    Denied(Denial),
     /// Withheld: something broke.
     Failed,
 }
 
 /// One line of the audit trail. It holds no secret.
 #[derive(Debug)]
-pub struct AuditEvent<'a> {
-    /// Whose token it was about.
-    pub subject: &'a SubjectId,
-    /// How it ended.
-    pub outcome: AuditOutcome,
-    /// The factor that was verified.
-    pub factor: Option<&'a FactorId>,
+pub enum AuditEvent<'a> {
+    /// A gated grant has ended.
+    Grant {
+        /// Whose token it was about, as far as that is known.
+        subject: Option<&'a SubjectId>,
+        /// How it ended.
+        outcome: AuditOutcome,
+        /// The factor that was verified.
+        factor: Option<&'a FactorId>,
+    },
+    /// The tripwire saw a token where none is issued.
+    TokenSeen {
+        /// The path that was asked for.
+        path: &'a str,
+        /// What was seen.
+        why: Tripped,
+        /// Whether the answer was stopped.
+        is_stopped: bool,
+    },
 }
 
 /// Where audit events go.
@@ -172,6 +235,14 @@ pub trait EnrolmentRegistry {
     ) -> impl Future<Output = Result<(FactorId, usize), StoreError>>;
     /// Removes all factors and failures. Returns how many factors there were.
     fn disable(&self, subject: &SubjectId) -> impl Future<Output = Result<usize, StoreError>>;
+    /// Makes a name another name of a subject, atomically. Refuses a name that is enrolled itself.
+    fn add_alias(
+        &self,
+        alias: &SubjectId,
+        subject: &SubjectId,
+    ) -> impl Future<Output = Result<(), StoreError>>;
+    /// Forgets an alias. Returns whether there was one.
+    fn remove_alias(&self, alias: &SubjectId) -> impl Future<Output = Result<bool, StoreError>>;
     /// Forgets failures and locks. Returns whether there was anything to forget.
     fn unlock(&self, subject: &SubjectId) -> impl Future<Output = Result<bool, StoreError>>;
     /// What is known of a subject.
@@ -183,6 +254,8 @@ pub trait EnrolmentRegistry {
 /// What is known of a subject, for whoever administers it. It holds no secret.
 #[derive(Debug, Clone)]
 pub struct SubjectStatus {
+    /// Whose other name it is, if it is one.
+    pub alias_of: Option<SubjectId>,
     /// Its factors, broken ones included.
     pub factors: Vec<FactorStatus>,
     /// Its attempts.

@@ -1,7 +1,7 @@
 //! An issued token, held back.
 
-use super::{Orphan, OrphanClient, Orphans, UpstreamAnswer};
-use crate::{policy::Clearance, types::Secret};
+use super::{Orphan, OrphanClient, Orphans, OwnerError, TokenOwner, UpstreamAnswer};
+use crate::{oauth::IssuedTokens, policy::Clearance, types::SubjectId};
 
 /// An upstream's answer that issues a token. Its bytes and headers come out only through
 /// [`WithheldToken::release`]; one that is dropped instead, for whatever reason, is abandoned to the orphans.
@@ -29,6 +29,15 @@ impl<'a, O: Orphans> WithheldToken<'a, O> {
         Self { answer, is_released: false, orphans, client, host }
     }
 
+    /// Asks whose it is. The token goes to nobody but its issuer.
+    pub(super) async fn owner(
+        &self,
+        owners: &impl TokenOwner,
+        asked: &http::HeaderMap,
+    ) -> Result<SubjectId, OwnerError> {
+        owners.owner(&self.answer, asked).await
+    }
+
     /// Gives the answer, unchanged, for a clearance, which is spent.
     pub fn release(mut self, _clearance: Clearance) -> UpstreamAnswer {
         self.is_released = true;
@@ -41,24 +50,12 @@ impl<O: Orphans> Drop for WithheldToken<'_, O> {
         if self.is_released {
             return;
         }
-        let json = serde_json::from_slice(self.answer.body()).unwrap_or_default();
+        let issued = IssuedTokens::read(self.answer.headers(), self.answer.body());
         self.orphans.abandon(Orphan {
-            access_token: member(&json, "access_token"),
-            refresh_token: member(&json, "refresh_token"),
+            access_token: issued.access_token,
+            refresh_token: issued.refresh_token,
             client: std::mem::take(&mut self.client),
             host: self.host.take(),
         });
-    }
-}
-
-/// The first text of that name, at any depth, as answers are judged.
-fn member(value: &serde_json::Value, name: &str) -> Option<Secret<String>> {
-    match value {
-        serde_json::Value::Object(members) => match members.get(name).and_then(serde_json::Value::as_str) {
-            Some(text) => Some(Secret::new(text.to_owned())),
-            None => members.values().find_map(|value| member(value, name)),
-        },
-        serde_json::Value::Array(values) => values.iter().find_map(|value| member(value, name)),
-        _ => None,
     }
 }

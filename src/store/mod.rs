@@ -24,13 +24,11 @@ pub use self::{
 };
 use crate::{
     factor::totp::TotpParameters,
-    policy::{
-        Enrolment,
-        lockout::{Attempt, Lockout, Settlement},
-    },
+    policy::lockout::{Attempt, Lockout, Settlement},
     sealing::Fingerprint,
     step_up::{
-        AttemptLedger, EnrolmentRegistry, EnrolmentStore, Fingerprints, NewFactor, StoreError, SubjectStatus,
+        AttemptLedger, EnrolmentRegistry, EnrolmentStore, Fingerprints, Found, NewFactor, StoreError,
+        SubjectStatus,
     },
     types::{FactorId, SubjectId, UnixTime},
 };
@@ -147,10 +145,10 @@ enum Backend {
 }
 
 impl EnrolmentStore for Store {
-    async fn load(&self, subject: &SubjectId) -> Result<Enrolment, StoreError> {
+    async fn find(&self, name: &SubjectId) -> Result<Found, StoreError> {
         match &self.backend {
-            Backend::Redis(store) => store.load(&self.keys, subject).await,
-            Backend::Embedded(store) => store.load(&self.keys, subject).await,
+            Backend::Redis(store) => store.find(&self.keys, name).await,
+            Backend::Embedded(store) => store.find(&self.keys, name).await,
         }
     }
 }
@@ -187,6 +185,20 @@ impl EnrolmentRegistry for Store {
         match &self.backend {
             Backend::Redis(store) => store.disable(subject).await,
             Backend::Embedded(store) => store.disable(subject).await,
+        }
+    }
+
+    async fn add_alias(&self, alias: &SubjectId, subject: &SubjectId) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.add_alias(alias, subject).await,
+            Backend::Embedded(store) => store.add_alias(alias, subject).await,
+        }
+    }
+
+    async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.remove_alias(alias).await,
+            Backend::Embedded(store) => store.remove_alias(alias).await,
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     factor::Factor,
+    identity::fold_username,
     policy::Enrolment,
     step_up::{FactorStatus, NewFactor, StoreError},
     types::{FactorId, NonEmpty, SubjectId},
@@ -17,6 +18,21 @@ pub(super) const TOO_MANY: StoreError =
     StoreError::Refused("a subject may have at most 5 factors; disable it, or enrol another");
 /// A factor's name is in use.
 pub(super) const TAKEN: StoreError = StoreError::Refused("the subject has a factor of that id already");
+
+/// A name that is an alias has no factors of its own.
+pub(super) const IS_ALIAS: StoreError =
+    StoreError::Refused("that name is an alias; work on the subject, or remove the alias first");
+/// A name that has factors is no alias.
+pub(super) const IS_ENROLLED: StoreError =
+    StoreError::Refused("that name is enrolled itself, so that it cannot be an alias; disable it first");
+
+/// Reads whose other name a name is, as it is stored.
+pub(super) fn parse_alias(stored: &[u8]) -> Result<SubjectId, StoreError> {
+    std::str::from_utf8(stored)
+        .ok()
+        .and_then(|text| fold_username(text).ok().filter(|folded| folded.as_str() == text))
+        .ok_or_else(|| malformed("alias_of", "it must be a folded user name (docs/redis.md)"))
+}
 
 /// One factor as a store keeps it.
 #[derive(Debug, Clone, Copy)]

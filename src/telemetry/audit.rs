@@ -2,35 +2,72 @@
 
 use tracing::{info, warn};
 
+use super::Metrics;
 use crate::{
-    policy::Challenge,
+    policy::{Challenge, Denial},
     step_up::{Audit, AuditEvent, AuditOutcome},
+    types::{FactorId, SubjectId},
 };
 
-/// Writes audit events to the log.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LogAudit;
+/// Bytes of a segment of a path that may be a word.
+const WORD_BYTES_MAX: usize = 24;
+
+/// Writes audit events to the log, and counts those that have a metric.
+#[derive(Debug)]
+pub struct LogAudit {
+    metrics: Metrics,
+}
+
+impl LogAudit {
+    /// Counts into these metrics.
+    pub const fn new(metrics: Metrics) -> Self {
+        Self { metrics }
+    }
+}
 
 impl Audit for LogAudit {
     fn record(&self, event: &AuditEvent<'_>) {
-        let subject = event.subject.as_str();
-        let outcome = name(event.outcome);
-        match event.outcome {
-            // Whoever is refused may have typed a password for a user name: it is not written down.
-            AuditOutcome::UpstreamRefused => info!(target: "audit", outcome),
-            AuditOutcome::ReleasedWithoutFactor => info!(target: "audit", subject, outcome),
-            AuditOutcome::ReleasedWithFactor => {
-                let factor = event.factor.map(ToString::to_string);
-                info!(target: "audit", subject, outcome, factor);
-            }
-            AuditOutcome::Challenged(Challenge::PasscodeWanted) => {
-                info!(target: "audit", subject, outcome);
-            }
-            AuditOutcome::Challenged(_) | AuditOutcome::Failed => {
-                warn!(target: "audit", subject, outcome);
+        match event {
+            AuditEvent::Grant { subject, outcome, factor } => grant(*subject, *outcome, *factor),
+            AuditEvent::TokenSeen { path, why, is_stopped } => {
+                if *is_stopped {
+                    self.metrics.tripwire_stopped();
+                }
+                let outcome = if *is_stopped { "token_stopped" } else { "token_seen" };
+                warn!(target: "audit", outcome, path = shown(path), %why);
             }
         }
     }
+}
+
+fn grant(subject: Option<&SubjectId>, outcome: AuditOutcome, factor: Option<&FactorId>) {
+    let subject = subject.map(SubjectId::as_str);
+    let name = name(outcome);
+    match outcome {
+        // Whoever is refused may have typed a password for a user name: it is not written down.
+        AuditOutcome::UpstreamRefused => info!(target: "audit", outcome = name),
+        AuditOutcome::ReleasedWithoutFactor | AuditOutcome::Challenged(Challenge::PasscodeWanted) => {
+            info!(target: "audit", subject, outcome = name);
+        }
+        AuditOutcome::ReleasedWithFactor => {
+            let factor = factor.map(FactorId::as_str);
+            info!(target: "audit", subject, outcome = name, factor);
+        }
+        AuditOutcome::Challenged(_) | AuditOutcome::Denied(_) | AuditOutcome::Failed => {
+            warn!(target: "audit", subject, outcome = name);
+        }
+    }
+}
+
+/// A path without what may be a secret: a segment that is long, or not of plain words.
+fn shown(path: &str) -> String {
+    let is_word = |segment: &str| {
+        segment.len() <= WORD_BYTES_MAX
+            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let segments: Vec<&str> =
+        path.split('/').map(|segment| if is_word(segment) { segment } else { "*" }).collect();
+    segments.join("/")
 }
 
 /// The outcome's name in the log: part of the documented interface.
@@ -44,6 +81,20 @@ const fn name(outcome: AuditOutcome) -> &'static str {
         AuditOutcome::Challenged(Challenge::UsedPasscode) => "used_passcode",
         AuditOutcome::Challenged(Challenge::Locked { .. }) => "locked",
         AuditOutcome::Challenged(Challenge::LockedForGood) => "locked_for_good",
+        AuditOutcome::Denied(Denial::UnknownAddress) => "unknown_address",
+        AuditOutcome::Denied(Denial::IssuedBeforeEnrolment) => "issued_before_enrolment",
         AuditOutcome::Failed => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_without_what_may_be_a_secret() {
+        assert_eq!(shown("/en/oauth2/token.json"), "/en/oauth2/token.json");
+        assert_eq!(shown("/oauth2/tokens/0123456789abcdef0123456789abcdef/x"), "/oauth2/tokens/*/x");
+        assert_eq!(shown("/a%20b/c"), "/*/c");
     }
 }

@@ -7,18 +7,22 @@
 mod back_channel;
 mod body;
 mod connect;
+mod endpoint_url;
 mod error;
 mod pool;
 mod revocation;
 mod token;
+mod token_server;
 mod url;
 
 pub use back_channel::BackChannel;
 pub use body::{AnswerBody, ContinueGate, Progress, UpstreamBody};
+pub use endpoint_url::EndpointUrl;
 pub use error::UpstreamError;
 pub use pool::{Pool, TunnelPlace, UpstreamSettings};
 pub use revocation::{
     OrphanInbox, OrphanSender, RevocationChannel, RevocationClient, RevocationEndpoint, RevocationSettings,
     RevocationStyle, RevocationUrlFault, RevocationWorker, orphans,
 };
+pub use token_server::{ClientCredentials, OwnerSource, Question, TokenServer};
 pub use url::{UpstreamUrl, UpstreamUrlFault};

@@ -3,7 +3,7 @@
 use tfa_gateway::{
     factor::totp::{Algorithm, Totp, TotpParameters},
     policy::Enrolment,
-    step_up::{EnrolmentRegistry as _, EnrolmentStore as _, StoreError},
+    step_up::{EnrolmentRegistry as _, EnrolmentStore as _, Found, StoreError},
     types::{FactorId, Secret, limits::FACTORS_MAX},
 };
 
@@ -41,6 +41,32 @@ on_both_stores! {
         assert_eq!(*factor.totp.parameters(), parameters);
         assert_eq!(factor.totp.expose_secret(), given.expose_secret());
         assert!(matches!(load(&stand, "bob"), Ok(Enrolment::Absent)));
+    }
+
+    fn an_alias_leads_to_a_subject_and_has_no_factors(kind: StoreKind) {
+        let stand = Stand::new(kind);
+        stand.enrol_alice();
+        stand.run(async |store| {
+            let (alice, address) = (subject("alice"), subject("Alice@Example.org"));
+            store.add_alias(&address, &alice).await.expect("an alias");
+            store.add_alias(&address, &alice).await.expect("the same again");
+            assert!(matches!(store.find(&address).await, Ok(Found::AliasOf(found)) if found == alice));
+            assert!(matches!(store.find(&alice).await, Ok(Found::Subject(Enrolment::Active(_)))));
+            assert_eq!(store.status(&address).await.expect("a status").alias_of, Some(alice.clone()));
+
+            // It is not enrolled, and not absent either.
+            assert!(store.load(&address).await.is_err());
+            let refused = |done: Result<(), StoreError>| assert!(matches!(done, Err(StoreError::Refused(_))), "{done:?}");
+            refused(store.enrol(&address, new_factor(None, totp(2))).await.map(drop));
+            refused(store.disable(&address).await.map(drop));
+            refused(store.add_alias(&alice, &subject("bob")).await);
+
+            assert!(store.remove_alias(&address).await.expect("removed"));
+            assert!(!store.remove_alias(&address).await.expect("was none"));
+            assert!(!store.remove_alias(&alice).await.expect("was none"));
+            assert!(matches!(store.find(&address).await, Ok(Found::Subject(Enrolment::Absent))));
+            assert!(matches!(store.load(&alice).await, Ok(Enrolment::Active(_))));
+        });
     }
 
     fn a_subject_has_several_factors_of_different_names_and_not_too_many(kind: StoreKind) {

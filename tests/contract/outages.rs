@@ -111,6 +111,54 @@ fn scripts_that_redis_has_forgotten_are_loaded_again() {
     });
 }
 
+/// What is learned of Redis must not be lost with the client for whom it was to be learned.
+#[test]
+fn a_redis_that_lost_its_data_is_an_error_even_if_the_first_load_was_given_up() {
+    let mut stand = impatient();
+    stand.timeout = AT_MOST;
+    stand.enrol_alice();
+    // As if a site's own code had written the enrolment: it knows of no marker.
+    stand.redis().cli(&["DEL", "tfa:marker"]);
+    let opener = stand.opener();
+    crate::stand::run(&opener, async |store| {
+        let alice = subject("alice");
+        stand.redis().cli(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+        let is_marking = async {
+            while !stand.redis().cli(&["CLIENT", "LIST"]).contains("cmd=set") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            loaded = store.load(&alice) => panic!("not while writes are held: {loaded:?}"),
+            () = is_marking => {} // the client leaves
+        }
+        stand.redis().cli(&["CLIENT", "UNPAUSE"]);
+        assert!(matches!(store.load(&alice).await, Ok(Enrolment::Active(_))));
+        stand.redis().cli(&["FLUSHALL"]);
+        stand.redis().cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        let loaded = store.load(&alice).await;
+        assert!(loaded.is_err(), "{loaded:?}");
+    });
+}
+
+#[test]
+fn a_full_redis_is_marked_when_it_has_room_again() {
+    let mut stand = impatient();
+    stand.enrol_alice();
+    stand.redis().cli(&["DEL", "tfa:marker"]);
+    stand.redis().cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let opener = stand.opener();
+    crate::stand::run(&opener, async |store| {
+        let alice = subject("alice");
+        assert!(matches!(store.load(&alice).await, Ok(Enrolment::Active(_))));
+        stand.redis().cli(&["CONFIG", "SET", "maxmemory", "0"]);
+        assert!(matches!(store.load(&alice).await, Ok(Enrolment::Active(_))));
+        stand.redis().cli(&["FLUSHALL"]);
+        stand.redis().cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        assert!(store.load(&alice).await.is_err());
+    });
+}
+
 #[test]
 fn the_acl_user_of_the_documents_may_do_all_that_is_needed() {
     let mut stand = impatient();
@@ -129,6 +177,8 @@ fn the_acl_user_of_the_documents_may_do_all_that_is_needed() {
         store.ping().await.expect("a ping");
         store.status(&subject("alice")).await.expect("a status");
         store.unlock(&subject("alice")).await.expect("unlocked");
+        store.add_alias(&subject("alice@example.org"), &subject("alice")).await.expect("an alias");
+        assert!(store.remove_alias(&subject("alice@example.org")).await.expect("removed"));
         assert_eq!(store.disable(&subject("alice")).await.expect("disabled"), 1);
     });
 }

@@ -1,8 +1,8 @@
 //! What the gateway has no say in: the upstream's refusals, other grants, other routes.
 
 use crate::support::{
-    Kind, Stage, StoreKind, TokenRequest, assert_denied, assert_relayed, assert_token, get, has_token,
-    on_both_stores,
+    Challenge, Kind, Stage, StoreKind, TokenRequest, assert_challenge, assert_denied, assert_relayed,
+    assert_token, get, has_token, on_both_stores,
 };
 
 fn refused_requests() -> Vec<TokenRequest> {
@@ -15,7 +15,6 @@ fn refused_requests() -> Vec<TokenRequest> {
         TokenRequest::password("alice", "not-it").code("123456"),
         grant(&[("grant_type", "refresh_token"), ("refresh_token", "none-such")]),
         grant(&[("grant_type", "authorization_code"), ("code", "none-such")]),
-        grant(&[("grant_type", "none_such")]),
         TokenRequest::password("alice", "not-it").without_client(),
         TokenRequest::password("alice", "passw0rd")
             .without_client()
@@ -57,6 +56,14 @@ fn the_refusals_of_glewlwyd_come_back_unchanged() {
 #[test]
 fn the_refusals_of_doorkeeper_come_back_unchanged() {
     let mut stage = Stage::prepared_in_front_of(Kind::Doorkeeper, StoreKind::Embedded);
+    stage.enrol("alice");
+    stage.serve();
+    assert_refusals_unchanged(&stage);
+}
+
+#[test]
+fn the_refusals_of_lemonldap_come_back_unchanged() {
+    let mut stage = Stage::prepared_in_front_of(Kind::Lemonldap, StoreKind::Embedded);
     stage.enrol("alice");
     stage.serve();
     assert_refusals_unchanged(&stage);
@@ -113,7 +120,7 @@ fn the_token_endpoint_takes_no_other_method() {
 #[test]
 fn a_grant_that_the_configuration_refuses_is_never_forwarded() {
     let mut stage = Stage::prepared(StoreKind::Embedded);
-    stage.config.set("grants.refused", "[\"client_credentials\"]");
+    stage.config.set("grants.passed", "[\"authorization_code\"]");
     stage.serve();
     let refused = TokenRequest::grant(&[("grant_type", "client_credentials")]);
     let (answer, received) = stage.upstream.received_during(|| stage.send(&refused));
@@ -121,4 +128,31 @@ fn a_grant_that_the_configuration_refuses_is_never_forwarded() {
     assert_eq!(answer.header("x-drupal-tfa"), None);
     assert!(received.is_empty(), "{received:?}");
     assert_token(&stage.send(&TokenRequest::password("bob", "hunter22")));
+}
+
+#[test]
+fn a_grant_that_nobody_listed_is_never_forwarded() {
+    let (stage, _) = Stage::with_alice(StoreKind::Embedded);
+    for grant_type in ["none_such", "urn:ietf:params:oauth:grant-type:jwt-bearer", "implicit", "token"] {
+        let request = TokenRequest::grant(&[("grant_type", grant_type), ("assertion", "x")]);
+        let (answer, received) = stage.upstream.received_during(|| stage.send(&request));
+        assert_denied(&answer, 400, "unsupported_grant_type");
+        assert!(received.is_empty(), "{received:?}");
+    }
+}
+
+on_both_stores! {
+    fn a_grant_that_a_site_lists_is_gated_by_its_user_name(store: StoreKind) {
+        let mut stage = Stage::prepared(store);
+        stage.config.set("grants.gated", "[\"password\", \"api_token\"]");
+        stage.config.set("grants.passed", "[]");
+        let alice = stage.enrol("alice");
+        stage.serve();
+        let request =
+            TokenRequest::grant(&[("grant_type", "api_token"), ("api_token", "x"), ("username", "alice")]);
+        assert_challenge(&stage.send(&request), Challenge::CodeWanted);
+        assert_token(&stage.send(&request.code(&alice.code())));
+        let nobodys = TokenRequest::grant(&[("grant_type", "api_token"), ("api_token", "x")]);
+        assert_denied(&stage.send(&nobodys), 400, "invalid_request");
+    }
 }

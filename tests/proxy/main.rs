@@ -16,4 +16,5 @@ mod smuggling;
 mod streaming;
 mod support;
 mod targets;
+mod tripwire;
 mod tunnels;

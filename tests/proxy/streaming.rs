@@ -110,7 +110,7 @@ fn an_answer_that_ends_with_its_connection_reaches_the_client_whole() {
     server.send("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nall of it");
     drop(server);
     let (head, body) = client.read_answer();
-    head.assert_field("transfer-encoding", "chunked");
+    head.assert_field("content-length", "9");
     assert_eq!(body, "all of it");
 }
 

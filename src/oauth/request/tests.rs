@@ -1,5 +1,4 @@
 use http::header::CONTENT_TYPE;
-use proptest::prelude::*;
 
 use super::*;
 
@@ -9,11 +8,11 @@ fn headers(encoding: Encoding) -> HeaderMap {
 }
 
 fn form(body: &str) -> Result<TokenRequest, RequestFault> {
-    TokenRequest::parse(&headers(Encoding::Form), None, body.as_bytes())
+    TokenRequest::parse(RequestRules::default(), &headers(Encoding::Form), None, body.as_bytes())
 }
 
 fn json(body: &str) -> Result<TokenRequest, RequestFault> {
-    TokenRequest::parse(&headers(Encoding::Json), None, body.as_bytes())
+    TokenRequest::parse(RequestRules::default(), &headers(Encoding::Json), None, body.as_bytes())
 }
 
 fn refused(parsed: Result<TokenRequest, RequestFault>, wanted: &str) {
@@ -50,10 +49,7 @@ fn sloppy_but_unambiguous_forms_are_read() {
         "grant%5Ftype=password&username=alice&password=sec=ret&client%5Fid=cli",
         "grant_type=password&username=alice&password=sec;ret&x=!*()'",
     ] {
-        assert!(
-            matches!(form(body).unwrap().grant().unwrap(), Grant::Password(p) if p.username == "alice"),
-            "{body}"
-        );
+        assert!(form(body).unwrap().username() == Ok("alice"), "{body}");
     }
 }
 
@@ -88,7 +84,9 @@ fn what_two_parsers_read_differently_is_refused_by_name() {
 
 #[test]
 fn the_query_may_not_speak_the_protocol() {
-    let parse = |query| TokenRequest::parse(&headers(Encoding::Form), Some(query), GOOD.as_bytes());
+    let parse = |query| {
+        TokenRequest::parse(RequestRules::default(), &headers(Encoding::Form), Some(query), GOOD.as_bytes())
+    };
     for query in ["grant_type=password", "Username=x", "q=oauth2/token", "_method=GET", "client-id=x"] {
         refused(parse(query), "must not be in the query");
     }
@@ -100,24 +98,89 @@ fn the_query_may_not_speak_the_protocol() {
 #[test]
 fn a_password_grant_needs_its_parameters() {
     let missing = form("grant_type=password&username=alice").unwrap();
-    assert_eq!(missing.grant().unwrap_err().to_string(), "parameter 'password' is required");
+    assert_eq!(missing.check_password_grant().unwrap_err().to_string(), "parameter 'password' is required");
 }
 
-proptest! {
-    #[test]
-    fn what_was_parsed_is_what_is_sent(
-        values in proptest::collection::vec("[^\\p{Cc}]{0,20}", 0..8),
-        use_json: bool,
-    ) {
-        let encoding = if use_json { Encoding::Json } else { Encoding::Form };
-        let named = std::iter::once(("grant_type".into(), "password".into()))
-            .chain(values.into_iter().enumerate().map(|(n, value)| (format!("p{n}"), value)));
-        let body = named.map(|(name, value)| Parameter { name, value: Secret::new(value) }).collect();
-        let request = TokenRequest { encoding, body, query: vec![] };
-        let again = TokenRequest::parse(&headers(encoding), None, &request.encode_body()).unwrap();
-        let pairs = |r: &TokenRequest| -> Vec<(String, String)> {
-            r.body.iter().map(|p| (p.name.clone(), p.value.expose().clone())).collect()
-        };
-        prop_assert_eq!(pairs(&again), pairs(&request));
+#[test]
+fn an_empty_user_name_or_password_is_refused_before_the_upstream_is_asked() {
+    for (body, said) in [
+        ("grant_type=password&username=&password=x", "parameter 'username' must not be empty"),
+        ("grant_type=password&username=a&password=", "parameter 'password' must not be empty"),
+        ("grant_type=password&username=a&password", "parameter 'password' must not be empty"),
+        ("grant_type=password&password=x", "parameter 'username' is required"),
+    ] {
+        assert_eq!(form(body).unwrap().check_password_grant().unwrap_err().to_string(), said);
+    }
+    assert_eq!(form("grant_type=refresh_token&password=").unwrap().check_password_grant(), Ok(()));
+}
+
+#[test]
+fn names_that_some_server_takes_for_the_protocols_are_refused() {
+    for name in [
+        "grantType",
+        "GrantType",
+        "Grant-Type",
+        "clientID",
+        "refreshToken",
+        "PASSWORD",
+        "passWord",
+        "UserName",
+    ] {
+        let with_name = format!("grant_type=client_credentials&{name}=x");
+        let said = form(&with_name).map_err(|fault| fault.to_string());
+        assert!(said.is_err_and(|said| said.contains("in lower case with '_'")), "{name}");
+    }
+    refused(form(&format!("{GOOD}&_charset_=utf-16")), "'_charset_' must not be sent");
+    refused(form(&format!("{GOOD}&{}=1", "x".repeat(65))), "at most 64 characters");
+    refused(form(&format!("{GOOD}&%EF%BC%B5sername=x")), "must have a name of letters");
+    refused(form(&format!("{GOOD}&x.y=1")), "must have a name of letters");
+    refused(form(&format!("{GOOD}&x%5B0%5D=1")), "must have a name of letters");
+    refused(form(&format!("{GOOD}&amp;x=1")), "");
+    refused(form(&format!("\u{feff}{GOOD}")), "must have a name of letters");
+    for harmless in ["user", "login", "email", "mail", "user_name", "passwd", "api_token", "deviceId", "x-y"]
+    {
+        assert!(form(&format!("{GOOD}&{harmless}=1")).is_ok(), "{harmless}");
     }
 }
+
+#[test]
+fn characters_that_parsers_drop_or_end_at_are_refused() {
+    for escape in ["%00", "%0A", "%7F", "%C2%85", "%E2%80%A8", "%E2%80%A9", "%EF%BF%BE", "%EF%B7%90"] {
+        refused(form(&format!("{GOOD}&x=a{escape}b")), "'x' must not contain control characters");
+    }
+    for escape in ["%ED%A0%80", "%C0%80", "%F8%88%80%80%80", "%F4%90%80%80", "%E2%80"] {
+        refused(form(&format!("{GOOD}&x=a{escape}b")), "'x' must be UTF-8");
+    }
+    let with =
+        |value: &str| json(&format!(r#"{{"grant_type":"password","username":{value},"password":"x"}}"#));
+    for value in [r#""\u0000""#, r#""a\u2028b""#, "\"a\u{2029}b\"", r#""\uffff""#, r#""\n""#] {
+        refused(with(value), "'username' must not contain control characters");
+    }
+    for value in [
+        r#""\ud83d""#,
+        r#""\udd11\ud83d""#,
+        "\"a\nb\"",
+        "'a'",
+        "1",
+        "1e400",
+        "true",
+        "null",
+        "[\"a\"]",
+        "{\"$ne\":\"\"}",
+        r#""\x41""#,
+        r#""a"/**/"#,
+        "\"a\",",
+    ] {
+        refused(with(value), "must be one JSON object");
+    }
+    assert_eq!(with(r#""\ud83d\udd11""#).unwrap().parameter("username"), Some("🔑"));
+    for body in
+        ["{\"grant_type\":\"password\"}x", "{\"grant_type\":\"password\"},", "{grant_type:\"password\"}"]
+    {
+        refused(json(body), "must be one JSON object");
+    }
+    refused(json(r#"{"grant_type\u0000":"password"}"#), "must have a name of letters");
+    refused(json(r#"{"grant_type":"refresh_token","grantType":"password"}"#), "in lower case");
+}
+
+mod properties;

@@ -18,16 +18,17 @@ pub use self::database::{EmbeddedOpenError, EmbeddedSettings};
 use super::{
     StoreSettings,
     key_file::KeySource,
+    record::malformed,
     sealed::{self, StoredFactor},
 };
 use crate::{
-    policy::{
-        Enrolment,
-        lockout::{Attempt, Ledger, Settlement},
-    },
-    step_up::{NewFactor, StoreError, SubjectStatus},
+    policy::lockout::{Attempt, Ledger, Settlement},
+    step_up::{Found, NewFactor, StoreError, SubjectStatus},
     types::{FactorId, SubjectId, UnixTime, limits::FACTORS_MAX},
 };
+
+/// In the place of a factor's id, which it cannot be: the record is the subject whose other name this is.
+const ALIAS_ROW: &str = ">alias_of";
 
 /// The adapter of one runtime thread.
 pub(super) struct EmbeddedStore {
@@ -40,10 +41,13 @@ impl EmbeddedStore {
         Self { database, settings }
     }
 
-    pub(super) async fn load(&self, keys: &KeySource, subject: &SubjectId) -> Result<Enrolment, StoreError> {
-        let wanted = subject.clone();
+    pub(super) async fn find(&self, keys: &KeySource, name: &SubjectId) -> Result<Found, StoreError> {
+        let wanted = name.clone();
         let rows = self.database.read(move |connection| records(connection, &wanted)).await?;
-        sealed::open_all(keys, subject, &stored(&rows), &self.settings)
+        if let Some(subject) = alias_of(&rows)? {
+            return Ok(Found::AliasOf(subject));
+        }
+        sealed::open_all(keys, name, &stored(&rows), &self.settings).map(Found::Subject)
     }
 
     pub(super) async fn settle(
@@ -77,18 +81,16 @@ impl EmbeddedStore {
         self.database
             .write(move |connection| {
                 let present = records(connection, &subject)?;
+                if alias_of(&present)?.is_some() {
+                    return Err(sealed::IS_ALIAS);
+                }
                 if present.iter().any(|(other, _)| other == id.as_str()) {
                     return Err(sealed::TAKEN);
                 }
                 if present.len() >= FACTORS_MAX {
                     return Err(sealed::TOO_MANY);
                 }
-                connection
-                    .prepare_cached("INSERT INTO factors (subject, factor_id, record) VALUES (?1, ?2, ?3)")
-                    .and_then(|mut insert| {
-                        insert.execute(params![subject.as_str(), id.as_str(), record.as_bytes()])
-                    })
-                    .map_err(failed)?;
+                insert(connection, &subject, id.as_str(), record.as_bytes())?;
                 Ok((id, present.len() + 1))
             })
             .await
@@ -98,11 +100,38 @@ impl EmbeddedStore {
         let subject = subject.clone();
         self.database
             .write(move |connection| {
+                if alias_of(&records(connection, &subject)?)?.is_some() {
+                    return Err(sealed::IS_ALIAS);
+                }
                 let removed = connection
                     .execute("DELETE FROM factors WHERE subject = ?1", params![subject.as_str()])
                     .map_err(failed)?;
                 unlock(connection, &subject)?;
                 Ok(removed)
+            })
+            .await
+    }
+
+    pub(super) async fn add_alias(&self, alias: &SubjectId, subject: &SubjectId) -> Result<(), StoreError> {
+        let (alias, subject) = (alias.clone(), subject.clone());
+        self.database
+            .write(move |connection| {
+                let present = records(connection, &alias)?;
+                if !present.is_empty() && alias_of(&present)?.is_none() {
+                    return Err(sealed::IS_ENROLLED);
+                }
+                insert(connection, &alias, ALIAS_ROW, subject.as_str().as_bytes())
+            })
+            .await
+    }
+
+    pub(super) async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, StoreError> {
+        let alias = alias.clone();
+        self.database
+            .write(move |connection| {
+                let row = params![alias.as_str(), ALIAS_ROW];
+                let delete = "DELETE FROM factors WHERE subject = ?1 AND factor_id = ?2";
+                connection.execute(delete, row).map(|removed| removed > 0).map_err(failed)
             })
             .await
     }
@@ -122,9 +151,11 @@ impl EmbeddedStore {
             .database
             .read(move |connection| Ok((records(connection, &wanted)?, read_ledger(connection, &wanted)?)))
             .await?;
+        let alias_of = alias_of(&rows)?;
+        let rows = if alias_of.is_some() { Vec::new() } else { rows };
         let factors =
             stored(&rows).iter().map(|f| sealed::describe(keys, subject, f, &self.settings)).collect();
-        Ok(SubjectStatus { factors, ledger })
+        Ok(SubjectStatus { alias_of, factors, ledger })
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
@@ -148,6 +179,25 @@ fn records(connection: &Connection, subject: &SubjectId) -> Result<Vec<Row>, Sto
         rows.collect()
     };
     read().map_err(failed)
+}
+
+fn insert(connection: &Connection, subject: &SubjectId, id: &str, record: &[u8]) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO factors (subject, factor_id, record) VALUES (?1, ?2, ?3)")
+        .and_then(|mut insert| insert.execute(params![subject.as_str(), id, record]))
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Whose alias a name is. One that has factors as well is an error: they might be meant, or the alias.
+fn alias_of(rows: &[Row]) -> Result<Option<SubjectId>, StoreError> {
+    match rows {
+        [(id, subject)] if id == ALIAS_ROW => sealed::parse_alias(subject).map(Some),
+        rows if rows.iter().any(|(id, _)| id == ALIAS_ROW) => {
+            Err(malformed("enrolment", "an alias must have no factors"))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn stored(rows: &[Row]) -> Vec<StoredFactor<'_>> {

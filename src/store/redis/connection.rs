@@ -15,7 +15,10 @@ use redis::{
 };
 use tokio::{sync::Mutex, task::spawn_local, time::timeout};
 
-use super::marker::{Marker, Source};
+use super::{
+    keys,
+    marker::{Marker, Source},
+};
 use crate::step_up::StoreError;
 
 /// For so long after a failed connect nobody tries again.
@@ -31,7 +34,8 @@ pub(super) struct Connection {
     connecting: Mutex<()>,
     failed: Cell<Option<(Instant, Reason)>>,
     marker: Marker,
-    marker_was_sought: Cell<bool>,
+    /// Nothing is left to be done about the marker.
+    marker_is_settled: Cell<bool>,
     /// Counts connections, so that the loss of an old one does not end its successor.
     generation: Cell<u64>,
 }
@@ -45,7 +49,7 @@ impl Connection {
             connecting: Mutex::default(),
             failed: Cell::default(),
             marker,
-            marker_was_sought: Cell::default(),
+            marker_is_settled: Cell::default(),
             generation: Cell::default(),
         }
     }
@@ -95,15 +99,34 @@ impl Connection {
 
     /// To be called when somebody was found to be enrolled: from now on this Redis must have its marker. One
     /// whose enrolments were all written by a site's own code gets one here.
+    ///
+    /// Until that is done every such read tries it again: the wait may be given up half-way, and a Redis that is
+    /// full now may not be so later. Only one that will never let us is asked no more.
     pub(super) async fn remember_marker(&self) {
-        if self.marker_was_sought.replace(true) {
+        if self.marker_is_settled.get() {
             return;
         }
-        if let Err(error) = self.write(async |mut c| self.marker.leave(&mut c).await).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "Redis could not be marked as holding data"
-            );
+        let left = self.write(async |mut c| match self.marker.leave(&mut c).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(Err(error)),
+            other => other.map(Ok),
+        });
+        match left.await {
+            Ok(Ok(())) => self.marker_is_settled.set(true),
+            Ok(Err(error)) => {
+                self.marker_is_settled.set(true);
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    key = keys::MARKER,
+                    "Redis cannot be marked as holding data, so that its loss would not be noticed: allow SET and GET \
+                     on this key (docs/redis.md)"
+                );
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "Redis could not be marked as holding data"
+                );
+            }
         }
     }
 

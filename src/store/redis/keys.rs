@@ -7,6 +7,9 @@ pub(super) const PLAIN_FIELD: &str = "totp_secret";
 /// What the field of a sealed factor starts with.
 pub(super) const TOTP_FIELD_PREFIX: &str = "totp:";
 
+/// The field of a name that is another one's alias.
+pub(super) const ALIAS_FIELD: &str = "alias_of";
+
 /// A random text that the first enrolment leaves: where it is missing, the data are others, or gone.
 pub(super) const MARKER: &str = "tfa:marker";
 

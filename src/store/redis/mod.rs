@@ -26,7 +26,7 @@ use crate::{
         Enrolment,
         lockout::{Attempt, Failure, Ledger, Settlement, UsedStep},
     },
-    step_up::{NewFactor, StoreError, SubjectStatus},
+    step_up::{Found, NewFactor, StoreError, SubjectStatus},
     types::{
         FactorId, SubjectId, UnixTime,
         limits::{FACTORS_MAX, FAILURES_IN_A_ROW_MAX, USED_STEP_MARGIN_SECS},
@@ -35,6 +35,7 @@ use crate::{
 
 static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/settle.lua")));
 static ENROL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/enrol.lua")));
+static ALIAS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/alias.lua")));
 static DISABLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/disable.lua")));
 static UNLOCK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unlock.lua")));
 
@@ -84,13 +85,16 @@ impl RedisStore {
     }
 
     /// One `HGETALL`.
-    pub(super) async fn load(&self, keys: &KeySource, subject: &SubjectId) -> Result<Enrolment, StoreError> {
-        let fields = self.fields(&keys::enrolment(subject)).await?;
-        let stored = stored(&fields)?;
-        if !stored.is_empty() {
-            self.connection.remember_marker().await;
+    pub(super) async fn find(&self, keys: &KeySource, name: &SubjectId) -> Result<Found, StoreError> {
+        let fields = self.fields(&keys::enrolment(name)).await?;
+        if fields.is_empty() {
+            return Ok(Found::Subject(Enrolment::Absent));
         }
-        sealed::open_all(keys, subject, &stored, &self.settings)
+        self.connection.remember_marker().await;
+        if let Some(subject) = alias_of(&fields)? {
+            return Ok(Found::AliasOf(subject));
+        }
+        sealed::open_all(keys, name, &stored(&fields)?, &self.settings).map(Found::Subject)
     }
 
     /// One `EVALSHA`.
@@ -134,6 +138,7 @@ impl RedisStore {
                 Ok((id, usize::try_from(count).unwrap_or(usize::MAX)))
             }
             redis::Value::BulkString(word) if word == b"full" => Err(sealed::TOO_MANY),
+            redis::Value::BulkString(word) if word == b"alias" => Err(sealed::IS_ALIAS),
             _ => Err(sealed::TAKEN),
         }
     }
@@ -141,7 +146,26 @@ impl RedisStore {
     pub(super) async fn disable(&self, subject: &SubjectId) -> Result<usize, StoreError> {
         let mut call = DISABLE.key(keys::enrolment(subject));
         call.key(keys::ledger(subject)).arg(USED_STEP_SECS_MAX);
-        self.connection.write(async |mut c| call.invoke_async(&mut c).await).await
+        let removed: i64 = self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
+        usize::try_from(removed).map_err(|_| sealed::IS_ALIAS)
+    }
+
+    pub(super) async fn add_alias(&self, alias: &SubjectId, subject: &SubjectId) -> Result<(), StoreError> {
+        let mut call = ALIAS.key(keys::enrolment(alias));
+        call.arg(subject.as_str());
+        let is_alias: bool = self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
+        if !is_alias {
+            return Err(sealed::IS_ENROLLED);
+        }
+        self.connection.remember_marker().await;
+        Ok(())
+    }
+
+    pub(super) async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, StoreError> {
+        let key = keys::enrolment(alias);
+        let hdel =
+            async |mut c| redis::cmd("HDEL").arg(&key).arg(keys::ALIAS_FIELD).query_async(&mut c).await;
+        self.connection.write(hdel).await
     }
 
     pub(super) async fn unlock(&self, subject: &SubjectId) -> Result<bool, StoreError> {
@@ -158,14 +182,16 @@ impl RedisStore {
     ) -> Result<SubjectStatus, StoreError> {
         let fields = self.fields(&keys::enrolment(subject)).await?;
         let ledger = ledger(&self.fields(&keys::ledger(subject)).await?)?;
+        let alias_of = alias_of(&fields)?;
         let factors = fields
             .iter()
+            .filter(|(field, _)| *field != keys::ALIAS_FIELD)
             .map(|(field, value)| match stored_factor(field, value) {
                 Some(factor) => sealed::describe(keys, subject, &factor, &self.settings),
                 None => sealed::describe_unknown(field),
             })
             .collect();
-        Ok(SubjectStatus { factors, ledger })
+        Ok(SubjectStatus { alias_of, factors, ledger })
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
@@ -174,6 +200,15 @@ impl RedisStore {
 
     async fn fields(&self, key: &str) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
         self.connection.read(async |mut c| redis::cmd("HGETALL").arg(key).query_async(&mut c).await).await
+    }
+}
+
+/// Whose alias a name is. One that has factors as well is an error: they might be meant, or the alias.
+fn alias_of(fields: &BTreeMap<String, Vec<u8>>) -> Result<Option<SubjectId>, StoreError> {
+    match fields.get(keys::ALIAS_FIELD) {
+        None => Ok(None),
+        Some(_) if fields.len() > 1 => Err(malformed("enrolment", "an alias must have no other field")),
+        Some(subject) => sealed::parse_alias(subject).map(Some),
     }
 }
 

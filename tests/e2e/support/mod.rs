@@ -20,7 +20,7 @@ pub(crate) use assertions::{
 pub(crate) use clock::{Clock, Passcodes};
 pub(crate) use gateway::{BINARY, Gateway};
 pub(crate) use http::{Response, exchange, in_parallel};
-pub(crate) use process::{PATIENCE, end, free_port, lines, quietly, spawn};
+pub(crate) use process::{PATIENCE, end, free_port, lines, quietly, scratch, spawn};
 pub(crate) use redis::RedisServer;
 pub(crate) use request::{TokenRequest, get};
 pub(crate) use stage::{Person, Stage, StoreKind, on_both_stores};

@@ -45,6 +45,11 @@ impl Stage {
         Self::assembled(store, Upstream::shared(kind), Clock::real())
     }
 
+    /// The same in front of an upstream of the test's own.
+    pub(crate) fn prepared_before(upstream: Upstream, store: StoreKind) -> Self {
+        Self::assembled(store, Arc::new(upstream), Clock::real())
+    }
+
     /// With the gateway serving, and nobody enrolled.
     pub(crate) fn serving(store: StoreKind) -> Self {
         let mut stage = Self::prepared(store);

@@ -24,6 +24,29 @@ pub(crate) enum Kind {
     Glewlwyd,
     /// A server in Ruby on Rails; takes seconds to start.
     Doorkeeper,
+    /// A portal in Perl; takes a second of CPU to start.
+    Lemonldap,
+    /// Takes every password grant that anything on PHP could read.
+    PhpReader,
+    /// Takes every password grant that anything on Rails could read.
+    RailsReader,
+    /// Takes every password grant that anything on Plack or CGI.pm could read.
+    PerlReader,
+}
+
+impl Kind {
+    /// Its directory below `tests/upstreams`.
+    const fn directory(self) -> &'static str {
+        match self {
+            Self::Php => "php",
+            Self::Glewlwyd => "glewlwyd",
+            Self::Doorkeeper => "doorkeeper",
+            Self::Lemonldap => "lemonldap",
+            Self::PhpReader => "readers/php",
+            Self::RailsReader => "readers/rails",
+            Self::PerlReader => "readers/perl",
+        }
+    }
 }
 
 /// One running server.
@@ -49,10 +72,15 @@ impl Upstream {
         static PHP: OnceLock<Arc<Upstream>> = OnceLock::new();
         static GLEWLWYD: OnceLock<Arc<Upstream>> = OnceLock::new();
         static DOORKEEPER: OnceLock<Arc<Upstream>> = OnceLock::new();
+        static LEMONLDAP: OnceLock<Arc<Upstream>> = OnceLock::new();
         let shared = match kind {
             Kind::Php => &PHP,
             Kind::Glewlwyd => &GLEWLWYD,
             Kind::Doorkeeper => &DOORKEEPER,
+            Kind::Lemonldap => &LEMONLDAP,
+            Kind::PhpReader | Kind::RailsReader | Kind::PerlReader => {
+                panic!("a reader's record is of one test alone")
+            }
         };
         Arc::clone(shared.get_or_init(|| Arc::new(Self::start(kind))))
     }
@@ -70,9 +98,9 @@ impl Upstream {
     /// Starts it again on its port.
     pub(crate) fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let name = format!("{:?}", self.kind).to_lowercase();
+        let name = self.kind.directory();
         let script =
-            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/upstreams").join(&name).join("start.sh");
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/upstreams").join(name).join("start.sh");
         let mut command = Command::new(script);
         command.arg(self.address.port().to_string()).arg(self.dir.path());
         let mut child = spawn(&command);
@@ -116,6 +144,12 @@ impl Upstream {
         let before = self.received().len();
         let done = doing();
         (done, self.received().split_off(before))
+    }
+
+    /// What a reader wrote down of each request, as JSON, in no order.
+    pub(crate) fn readings(&self) -> Vec<Value> {
+        let record = fs::read_to_string(self.dir.path().join("readings.jsonl")).expect("the readings");
+        record.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
     }
 
     /// Every access and refresh token that the php fixture ever issued, released or not.

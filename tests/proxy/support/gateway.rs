@@ -108,9 +108,15 @@ impl Gateway {
     }
 
     /// Waits until it ends, and fails unless it says that all went well.
-    pub(crate) fn assert_ended_well(mut self) {
+    pub(crate) fn assert_ended_well(self) {
+        self.ended_well();
+    }
+
+    /// The same, and returns its log.
+    pub(crate) fn ended_well(mut self) -> String {
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "{status}");
+        fs::read_to_string(self.dir.path().join("log")).expect("the log")
     }
 
     fn wait(&mut self) -> ExitStatus {

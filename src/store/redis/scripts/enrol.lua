@@ -6,6 +6,9 @@
 
 local count = 0
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if field == 'alias_of' then
+    return 'alias'
+  end
   if field == ARGV[1] then
     return 'taken'
   end

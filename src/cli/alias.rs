@@ -1,0 +1,50 @@
+//! `alias`: other names by which the upstream lets a person log in.
+
+use clap::Args;
+
+use super::{
+    CliError,
+    subject::{on_store, resolve},
+};
+use crate::{admin, config::Settings};
+
+/// Which name, and whose.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  tfa-gateway alias alice@example.org alice\n  tfa-gateway alias --remove alice@example.org"
+)]
+pub(super) struct Arguments {
+    /// The other name, such as an e-mail address; spellings are folded as user names are
+    alias: String,
+    /// The subject that logs in by it
+    #[arg(required_unless_present = "remove", conflicts_with = "remove")]
+    subject: Option<String>,
+    /// Forget the alias
+    #[arg(long)]
+    remove: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
+    let alias = resolve(&arguments.alias)?;
+    let otherwise = "alias failed (`tfa-gateway status` says how things are)";
+    let Some(subject) = &arguments.subject else {
+        let removed = on_store(settings, otherwise, async |store| admin::remove_alias(store, &alias).await)?;
+        if arguments.json {
+            println!("{}", serde_json::json!({ "alias": alias.as_str(), "removed": removed }));
+        } else {
+            println!("{alias} {}", if removed { "is no alias any more" } else { "was no alias" });
+        }
+        return Ok(());
+    };
+    let subject = resolve(subject)?;
+    on_store(settings, otherwise, async |store| admin::add_alias(store, &alias, &subject).await)?;
+    if arguments.json {
+        println!("{}", serde_json::json!({ "alias": alias.as_str(), "subject": subject.as_str() }));
+    } else {
+        println!("{alias} is now another name of {subject}");
+    }
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! The tripwire: sees an upstream's answer that hands a token over, on whatever route.
+//!
+//! Invariants: what cannot be looked into is not called clear; a piece is called clear only when no value of a
+//! token begins in it; the work that one answer can cause is bounded.
+
+mod patterns;
+mod scan;
+
+use std::io::{self, Write};
+
+use brotli_decompressor::DecompressorWriter;
+use flate2::write::MultiGzDecoder;
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, LOCATION, REFRESH},
+};
+use percent_encoding::percent_decode;
+
+use self::{
+    patterns::Finding,
+    scan::{Declared, Scanner},
+};
+use crate::types::limits::TOKEN_ANSWER_BYTES_MAX;
+
+/// Why an answer is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Tripped {
+    /// It redirects to a URL with a token in its fragment (RFC 6749 section 4.2.2).
+    #[error("it redirects with a token")]
+    Redirect,
+    /// Its body holds a token.
+    #[error("its body holds a token")]
+    Body,
+    /// It is encoded so that nobody can tell.
+    #[error("it cannot be looked into: {0}")]
+    Unreadable(&'static str),
+}
+
+/// What is to be done with a piece of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// It may go on, and all before it.
+    Clear,
+    /// It is to be held: what comes next will tell.
+    Unsure,
+}
+
+/// Watches the body of one answer.
+#[derive(Debug)]
+pub struct Tripwire(Reader);
+
+enum Reader {
+    Plain(Scanner),
+    Gzip(Box<MultiGzDecoder<Sink>>),
+    Brotli(Box<DecompressorWriter<Sink>>),
+    Over,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Plain(_) => "Plain",
+            Self::Gzip(_) => "Gzip",
+            Self::Brotli(_) => "Brotli",
+            Self::Over => "Over",
+        })
+    }
+}
+
+/// Bytes that a decoder gives at once.
+const DECODED_BYTES: usize = 16 * 1024;
+
+/// Media types whose bodies are no text, and so hold nothing that a client takes for an answer.
+const OPAQUE: [&str; 14] = [
+    "application/font-woff",
+    "application/gzip",
+    "application/pdf",
+    "application/vnd.ms-fontobject",
+    "application/wasm",
+    "application/x-7z-compressed",
+    "application/x-bzip2",
+    "application/x-gzip",
+    "application/x-tar",
+    "application/x-xz",
+    "application/zip",
+    "application/zstd",
+    "text/css",
+    "text/vtt",
+];
+const OPAQUE_FAMILIES: [&str; 4] = ["image/", "audio/", "video/", "font/"];
+const FILES: [&str; 5] = [
+    "application/octet-stream",
+    "application/javascript",
+    "application/x-javascript",
+    "text/javascript",
+    "application/ecmascript",
+];
+/// Charsets in which ASCII letters are other bytes, by how their names begin. UTF-16 and UTF-32 are looked into.
+const FOREIGN_CHARSETS: [&str; 7] = ["ibm", "cp0", "cp1026", "cp500", "ebcdic", "utf-7", "scsu"];
+
+impl Tripwire {
+    /// Judges the head of an answer; `None` means that there is nothing to watch.
+    pub fn for_answer(status: StatusCode, headers: &HeaderMap) -> Result<Option<Self>, Tripped> {
+        if [LOCATION, CONTENT_LOCATION, REFRESH].iter().any(|name| redirects_with_token(headers, name)) {
+            return Err(Tripped::Redirect);
+        }
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            return Ok(None);
+        }
+        let Some(declared) = declared(headers)? else { return Ok(None) };
+        if status == StatusCode::PARTIAL_CONTENT && is_late_part(headers) {
+            return match declared {
+                Declared::File => Ok(None),
+                Declared::Json | Declared::Unknown => {
+                    Err(Tripped::Unreadable("it is a part without the beginning"))
+                }
+            };
+        }
+        let scanner = Scanner::new(declared);
+        let sink = |scanner| Sink { scanner, finding: Finding::Words };
+        Ok(Some(Self(match coding(headers)? {
+            Coding::Identity => Reader::Plain(scanner),
+            Coding::Gzip => Reader::Gzip(Box::new(MultiGzDecoder::new(sink(scanner)))),
+            Coding::Brotli => Reader::Brotli(Box::new(DecompressorWriter::new(sink(scanner), DECODED_BYTES))),
+        })))
+    }
+
+    /// One that has nothing left to do.
+    pub const fn spent() -> Self {
+        Self(Reader::Over)
+    }
+
+    /// Whether nothing more is looked for, whatever comes.
+    pub fn is_over(&self) -> bool {
+        match &self.0 {
+            Reader::Plain(scanner) => scanner.is_over(),
+            Reader::Gzip(decoder) => decoder.get_ref().scanner.is_over(),
+            Reader::Brotli(decoder) => decoder.get_ref().scanner.is_over(),
+            Reader::Over => true,
+        }
+    }
+
+    /// Looks at the next piece of the body, as it comes over the wire.
+    pub fn feed(&mut self, piece: &[u8]) -> Result<Sight, Tripped> {
+        let finding = match &mut self.0 {
+            Reader::Plain(scanner) => scanner.feed(piece),
+            Reader::Gzip(decoder) => {
+                let written = decoder.write_all(piece).and_then(|()| decoder.flush());
+                decoder.get_mut().take(written)?
+            }
+            Reader::Brotli(decoder) => {
+                let written = decoder.write_all(piece);
+                decoder.get_mut().take(written)?
+            }
+            Reader::Over => Finding::Words,
+        };
+        if self.is_over() {
+            self.0 = Reader::Over;
+        }
+        match finding {
+            Finding::Words => Ok(Sight::Clear),
+            Finding::Unsure => Ok(Sight::Unsure),
+            Finding::Token => Err(Tripped::Body),
+        }
+    }
+
+    /// The body has ended.
+    pub fn finish(&mut self) -> Result<(), Tripped> {
+        let scanner = match &mut self.0 {
+            Reader::Plain(scanner) => scanner,
+            Reader::Gzip(decoder) => {
+                let written = decoder.try_finish();
+                decoder.get_mut().take(written)?;
+                &mut decoder.get_mut().scanner
+            }
+            Reader::Brotli(decoder) => {
+                let written = decoder.close();
+                decoder.get_mut().take(written)?;
+                &mut decoder.get_mut().scanner
+            }
+            Reader::Over => return Ok(()),
+        };
+        if scanner.finish() == Finding::Token { Err(Tripped::Body) } else { Ok(()) }
+    }
+}
+
+/// Where a decoder writes to.
+struct Sink {
+    scanner: Scanner,
+    finding: Finding,
+}
+
+impl Sink {
+    /// What was found since the last time, or why the coding cannot be undone.
+    fn take(&mut self, written: io::Result<()>) -> Result<Finding, Tripped> {
+        match (std::mem::replace(&mut self.finding, Finding::Words), written) {
+            (Finding::Token, _) => Err(Tripped::Body),
+            (finding, Ok(())) => Ok(finding),
+            (finding, Err(_)) if self.scanner.is_over() => Ok(finding),
+            (_, Err(_)) => Err(Tripped::Unreadable("its Content-Encoding is broken")),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, decoded: &[u8]) -> io::Result<usize> {
+        // The last word counts, save that a token is never forgotten.
+        if self.finding != Finding::Token {
+            self.finding = self.scanner.feed(decoded);
+        }
+        // Whatever else the decoder has is not needed.
+        if self.finding == Finding::Token || self.scanner.is_over() {
+            return Err(io::Error::other("enough was seen"));
+        }
+        Ok(decoded.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+enum Coding {
+    Identity,
+    Gzip,
+    Brotli,
+}
+
+fn coding(headers: &HeaderMap) -> Result<Coding, Tripped> {
+    let mut lines = headers.get_all(CONTENT_ENCODING).iter();
+    let Some(line) = lines.next() else { return Ok(Coding::Identity) };
+    let name = line.to_str().unwrap_or("?").trim().to_ascii_lowercase();
+    match name.as_str() {
+        _ if lines.next().is_some() => Err(Tripped::Unreadable("it has two codings")),
+        "" | "identity" => Ok(Coding::Identity),
+        "gzip" | "x-gzip" => Ok(Coding::Gzip),
+        "br" => Ok(Coding::Brotli),
+        _ => Err(Tripped::Unreadable("its Content-Encoding was not asked for")),
+    }
+}
+
+/// `None` for what is no text.
+fn declared(headers: &HeaderMap) -> Result<Option<Declared>, Tripped> {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let Some(line) = lines.next() else { return Ok(Some(Declared::Unknown)) };
+    if lines.next().is_some() {
+        return Ok(Some(Declared::Unknown));
+    }
+    let text = String::from_utf8_lossy(line.as_bytes());
+    let (essence, parameters) = text.split_once(';').unwrap_or((&text, ""));
+    let essence = essence.trim().to_ascii_lowercase();
+    let is_vector = essence == "image/svg+xml"; // may hold scripts, but no token answer is one
+    if is_vector
+        || OPAQUE.contains(&essence.as_str())
+        || OPAQUE_FAMILIES.iter().any(|f| essence.starts_with(f))
+    {
+        return Ok(None);
+    }
+    if !parameters.is_empty() && is_foreign(&parameters.to_ascii_lowercase()) {
+        return Err(Tripped::Unreadable("its charset is not one that it was asked for"));
+    }
+    Ok(Some(if essence == "text/json" || essence.ends_with("/json") || essence.ends_with("+json") {
+        Declared::Json
+    } else if FILES.contains(&essence.as_str()) {
+        Declared::File
+    } else {
+        Declared::Unknown
+    }))
+}
+
+fn is_foreign(parameters: &str) -> bool {
+    parameters
+        .split(';')
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter(|(name, _)| name.trim() == "charset")
+        .map(|(_, value)| value.trim().trim_matches(['"', '\'']))
+        .any(|charset| FOREIGN_CHARSETS.iter().any(|foreign| charset.starts_with(foreign)))
+}
+
+/// Whether a part (RFC 9110 section 14.4) leaves out the beginning of something that may be a token answer.
+fn is_late_part(headers: &HeaderMap) -> bool {
+    let Some(range) = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok()) else { return true };
+    let range = range.trim_start_matches("bytes").trim_start();
+    if range.starts_with("0-") {
+        return false;
+    }
+    let whole = range.rsplit('/').next().and_then(|length| length.trim().parse::<usize>().ok());
+    whole.is_none_or(|bytes| bytes <= TOKEN_ANSWER_BYTES_MAX)
+}
+
+fn redirects_with_token(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        let Some(hash) = memchr::memchr(b'#', value.as_bytes()) else { return false };
+        let fragment: Vec<u8> = percent_decode(&value.as_bytes()[hash..]).collect();
+        ["access_token=", "id_token="]
+            .iter()
+            .any(|name| memchr::memmem::find(&fragment, name.as_bytes()).is_some())
+    })
+}
+
+#[cfg(test)]
+mod tests;

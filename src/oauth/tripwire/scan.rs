@@ -1,0 +1,273 @@
+//! The search through a body that comes in pieces.
+//!
+//! Invariant: however a text is cut into pieces, the piece in which a token's value begins is not called
+//! clear.
+
+use std::{borrow::Cow, sync::LazyLock};
+
+use memchr::memmem::Finder;
+
+use super::patterns::{self, AFTER_MAX, BEFORE_MAX, Finding, NEEDLE};
+
+static WORDS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(NEEDLE));
+static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u00"));
+
+/// Bytes of a text that is no JSON in which a token is looked for. What a server says before a token answer,
+/// and a page that hands one over, are short.
+const TEXT_WATCHED_MAX: usize = 64 * 1024;
+/// Bytes of JSON in which a token is looked for: many times the longest token answer.
+const JSON_WATCHED_MAX: usize = 8 * 1024 * 1024;
+/// Bytes by which a body is told to be JSON, a page, or neither.
+const START_BYTES: usize = 64;
+/// Bytes that are kept of what was seen, for what comes.
+const KEPT_MAX: usize = BEFORE_MAX + AFTER_MAX;
+
+/// What the head of an answer says its body to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Declared {
+    /// JSON.
+    Json,
+    /// A script or a file: watched only if it begins as JSON does.
+    File,
+    /// Anything else, or nothing: its beginning tells.
+    Unknown,
+}
+
+/// What a body is, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Page,
+    Text,
+    Ignored,
+}
+
+/// A search.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    declared: Declared,
+    /// `None` until enough was seen.
+    kind: Option<Kind>,
+    /// The end of what was seen.
+    kept: Vec<u8>,
+    seen: usize,
+    /// What was found last: a piece without a byte changes nothing.
+    last: Finding,
+    /// Bytes since a form field began whose tag has not ended: what stands in it may be a token.
+    in_field: Option<usize>,
+    /// Every letter comes with zero bytes: UTF-16 or UTF-32.
+    is_wide: bool,
+}
+
+impl Scanner {
+    pub(super) const fn new(declared: Declared) -> Self {
+        Self {
+            declared,
+            kind: None,
+            kept: Vec::new(),
+            seen: 0,
+            last: Finding::Words,
+            in_field: None,
+            is_wide: false,
+        }
+    }
+
+    /// Whether nothing more is looked for.
+    pub(super) fn is_over(&self) -> bool {
+        match self.kind {
+            Some(Kind::Ignored) => true,
+            Some(Kind::Json) => self.seen > JSON_WATCHED_MAX,
+            Some(Kind::Page | Kind::Text) => self.seen > TEXT_WATCHED_MAX,
+            None => false,
+        }
+    }
+
+    /// Looks at the next piece.
+    pub(super) fn feed(&mut self, piece: &[u8]) -> Finding {
+        if self.is_over() {
+            return Finding::Words;
+        }
+        if !piece.is_empty() {
+            let piece = self.narrowed(piece);
+            self.last = self.look(&piece, false);
+            self.seen += piece.len();
+        }
+        self.last
+    }
+
+    /// Says what an end at this place means.
+    pub(super) fn finish(&mut self) -> Finding {
+        if self.is_over() {
+            return Finding::Words;
+        }
+        match self.look(&[], true) {
+            Finding::Token => Finding::Token,
+            Finding::Words | Finding::Unsure => Finding::Words,
+        }
+    }
+
+    fn look(&mut self, piece: &[u8], is_last: bool) -> Finding {
+        if self.kind.is_none() {
+            let start: Vec<u8> = self.kept.iter().chain(piece).take(START_BYTES).copied().collect();
+            self.kind = kind(self.declared, &start, is_last);
+        }
+        if self.kind.is_none() && self.declared == Declared::File {
+            self.keep(piece, KEPT_MAX);
+            return Finding::Unsure;
+        }
+        let kind = self.kind.unwrap_or(Kind::Text);
+        if kind == Kind::Ignored {
+            return Finding::Words;
+        }
+        self.follow_field(piece, kind);
+        let in_field = self.in_field.is_some();
+        if !self.is_suspect(piece, kind) {
+            self.keep(piece, if in_field { KEPT_MAX } else { BEFORE_MAX });
+            return if in_field { Finding::Unsure } else { Finding::Words };
+        }
+        let mut whole = std::mem::take(&mut self.kept);
+        let is_from_start = self.seen == whole.len();
+        whole.extend_from_slice(piece);
+        let text = if kind == Kind::Page { Cow::Borrowed(whole.as_slice()) } else { unescaped(&whole) };
+        let finding = WORDS
+            .find_iter(&text)
+            .map(|at| judge(&text, at, kind, is_from_start))
+            .max()
+            .unwrap_or(Finding::Words)
+            .max(if in_field { Finding::Unsure } else { Finding::Words });
+        self.keep(&whole, if finding == Finding::Unsure { KEPT_MAX } else { BEFORE_MAX });
+        finding
+    }
+
+    /// Notes whether the text now ends within a form field's tag.
+    fn follow_field(&mut self, piece: &[u8], kind: Kind) {
+        if !matches!(kind, Kind::Page | Kind::Text) {
+            return;
+        }
+        let field = &b"<input"[..];
+        self.in_field = match memchr::memrchr2(b'<', b'>', piece) {
+            Some(at) if piece[at] == b'<' => {
+                let tag = &piece[at..];
+                let len = tag.len().min(field.len());
+                tag[..len].eq_ignore_ascii_case(&field[..len]).then_some(tag.len())
+            }
+            Some(_) => None,
+            None => self.in_field.map(|bytes| bytes + piece.len()),
+        }
+        .filter(|bytes| *bytes <= AFTER_MAX);
+    }
+
+    /// Whether the words may stand in the piece, or across its beginning.
+    fn is_suspect(&self, piece: &[u8], kind: Kind) -> bool {
+        let may_hold = |text: &[u8]| {
+            WORDS.find(text).is_some()
+                || kind != Kind::Page && ESCAPE.find_iter(text).any(|at| is_letter(text, at))
+        };
+        if may_hold(piece) {
+            return true;
+        }
+        if self.kept.is_empty() {
+            return false;
+        }
+        let mut seam = self.kept.clone();
+        seam.extend_from_slice(&piece[..piece.len().min(BEFORE_MAX)]);
+        may_hold(&seam)
+    }
+
+    fn keep(&mut self, piece: &[u8], bytes_max: usize) {
+        if piece.len() >= bytes_max {
+            self.kept.clear();
+            self.kept.extend_from_slice(&piece[piece.len() - bytes_max..]);
+        } else {
+            self.kept.extend_from_slice(piece);
+            let surplus = self.kept.len().saturating_sub(bytes_max);
+            self.kept.drain(..surplus);
+        }
+    }
+
+    /// The piece without the zero bytes of wide encodings (RFC 4627 section 3 tells them by the first four).
+    fn narrowed<'a>(&mut self, piece: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.seen == 0 {
+            self.is_wide = piece.iter().take(4).any(|b| *b == 0)
+                || piece.starts_with(b"\xFF\xFE")
+                || piece.starts_with(b"\xFE\xFF");
+        }
+        if self.is_wide { piece.iter().filter(|b| **b != 0).copied().collect() } else { Cow::Borrowed(piece) }
+    }
+}
+
+fn judge(text: &[u8], at: usize, kind: Kind, is_from_start: bool) -> Finding {
+    let in_page = || patterns::fragment(text, at).max(patterns::hidden_field(text, at));
+    match kind {
+        Kind::Ignored => Finding::Words,
+        Kind::Json => patterns::member(text, at),
+        Kind::Page => in_page(),
+        Kind::Text => {
+            let form = if is_from_start { patterns::form(text, at) } else { Finding::Words };
+            patterns::member(text, at).max(in_page()).max(patterns::element(text, at)).max(form)
+        }
+    }
+}
+
+/// Tells a body by its first bytes; `None` when they are too few.
+fn kind(declared: Declared, start: &[u8], is_all: bool) -> Option<Kind> {
+    if declared == Declared::Json {
+        return Some(Kind::Json);
+    }
+    let is_enough = is_all || start.len() == START_BYTES;
+    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
+    if start.starts_with(b"{") || start.starts_with(b"[") || is_padded(start) {
+        return Some(Kind::Json);
+    }
+    let is_page = [&b"<!doctype"[..], b"<html", b"<!--"]
+        .iter()
+        .any(|opening| start.get(..opening.len()).is_some_and(|s| s.eq_ignore_ascii_case(opening)));
+    match declared {
+        Declared::File => is_enough.then_some(Kind::Ignored),
+        _ if is_page => Some(Kind::Page),
+        _ => is_enough.then_some(Kind::Text),
+    }
+}
+
+/// JSON as a script: `/**/callback({`.
+fn is_padded(start: &[u8]) -> bool {
+    let start = start.strip_prefix(b"/**/").unwrap_or(start).trim_ascii_start();
+    let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'.' | b'[' | b']');
+    let name = start.iter().take_while(is_name).count();
+    let Some(arguments) = start[name..].strip_prefix(b"(") else { return false };
+    name > 0 && matches!(arguments.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// Whether an escape (`\u0061`) stands for a letter or `_`, which nothing needs to escape.
+fn is_letter(text: &[u8], at: usize) -> bool {
+    match text.get(at + 4..at + 6) {
+        Some([high, _]) => matches!(high, b'4'..=b'7'),
+        _ => true, // cut off: the next piece tells
+    }
+}
+
+/// The text with every escaped letter as itself.
+fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
+    if ESCAPE.find(text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = ESCAPE.find(rest) {
+        let byte = rest
+            .get(at + 4..at + 6)
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+            .filter(|byte| matches!(byte, 0x40..=0x7F));
+        plain.extend_from_slice(&rest[..at]);
+        if let Some(byte) = byte {
+            plain.push(byte);
+            rest = &rest[at + 6..];
+        } else {
+            plain.extend_from_slice(&rest[at..at + 4]);
+            rest = &rest[at + 4..];
+        }
+    }
+    plain.extend_from_slice(rest);
+    Cow::Owned(plain)
+}
