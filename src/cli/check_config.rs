@@ -8,5 +8,7 @@ pub(super) fn run(settings: &Settings) {
     println!("  upstream     {}", settings.upstream.url);
     println!("  store        {}", settings.store);
     println!("  key file     {}", settings.key_file.display());
+    let revocation = settings.revocation.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
+    println!("  revocation   {revocation}");
     println!("  admin        {}", settings.admin_address);
 }

@@ -46,3 +46,51 @@ impl<O: Orphans> Drop for WithheldToken<'_, O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        factor::Presented,
+        policy::{Enrolment, Need, need},
+    };
+
+    #[derive(Default)]
+    struct Abandoned(RefCell<Vec<Orphan>>);
+
+    impl Orphans for Abandoned {
+        fn abandon(&self, orphan: Orphan) {
+            self.0.borrow_mut().push(orphan);
+        }
+    }
+
+    fn withheld<'a>(orphans: &'a Abandoned, body: &'static str) -> WithheldToken<'a, Abandoned> {
+        let client = OrphanClient { client_id: Some("c".into()), ..OrphanClient::default() };
+        WithheldToken::new(UpstreamAnswer::new(Bytes::from(body)), orphans, client, Some("h".into()))
+    }
+
+    #[test]
+    fn a_token_that_is_dropped_is_abandoned_with_its_client_and_host() {
+        let orphans = Abandoned::default();
+        drop(withheld(&orphans, r#"{"data":{"\u0061ccess_token":"a"},"refresh_token":"r"}"#));
+        let all = orphans.0.take();
+        let [orphan] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!(orphan.access_token.as_ref().map(|t| t.expose().as_str()), Some("a"));
+        assert_eq!(orphan.refresh_token.as_ref().map(|t| t.expose().as_str()), Some("r"));
+        assert_eq!((orphan.client.client_id.as_deref(), orphan.host.as_deref()), (Some("c"), Some("h")));
+    }
+
+    #[test]
+    fn a_token_that_is_released_is_not_abandoned() {
+        let orphans = Abandoned::default();
+        let presented = Presented::from_header_values(std::iter::empty());
+        let Need::Nothing(not_required) = need(&Enrolment::Absent, &presented) else { panic!("a need") };
+        let answer = withheld(&orphans, r#"{"access_token":"a"}"#).release(not_required.into());
+        assert_eq!(answer.body(), r#"{"access_token":"a"}"#);
+        assert!(orphans.0.take().is_empty());
+    }
+}

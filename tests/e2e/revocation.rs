@@ -1,17 +1,22 @@
 //! No orphans: a token that was issued, withheld and not released is revoked upstream.
 
+mod wiretap;
+
 use std::{
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    io::Write as _,
+    net::{Ipv4Addr, TcpListener, TcpStream},
     thread,
     time::{Duration, Instant},
 };
+
+use tfa_gateway::types::limits::REVOCATION_AGE_SECS_MAX;
 
 use crate::support::{
     Challenge, Kind, PATIENCE, Person, Received, Stage, StoreKind, TokenRequest, assert_challenge,
     assert_denied, assert_token, exchange, free_port, get, on_both_stores,
 };
+
+use self::wiretap::Wiretap;
 
 /// A lease of a gateway that was killed at the wrong moment runs for a minute.
 const MORE_THAN_A_LEASE: Duration = PATIENCE.saturating_mul(3);
@@ -58,7 +63,7 @@ fn until(stage: &Stage, what: &str, is_so: impl Fn(&Stage) -> bool) {
     }
 }
 
-fn until_counted(stage: &Stage, outcome: &str, at_least: u64) {
+pub(crate) fn until_counted(stage: &Stage, outcome: &str, at_least: u64) {
     until(stage, outcome, |stage| counted(stage, outcome) >= at_least);
 }
 
@@ -178,6 +183,20 @@ on_both_stores! {
         assert_eq!(stored(&stage), 5);
     }
 
+    fn a_token_that_the_upstream_does_not_revoke_for_a_week_is_given_up_and_that_is_said(store: StoreKind) {
+        let mut stage = Stage::prepared_with_movable_clock(store);
+        stage.enrol("alice");
+        stage.config.set_text("revocation.style", "rfc7009");
+        stage.serve();
+        stage.upstream.answer_revocations_with(Some(503));
+        challenge(&stage);
+        until_counted(&stage, "retried", 1);
+        stage.clock.advance(REVOCATION_AGE_SECS_MAX);
+        until_counted(&stage, "given_up", 1);
+        until(&stage, "no backlog", |stage| backlog(stage) == 0);
+        assert!(stage.stop_gateway().contains("the revocation of a withheld token is given up"));
+    }
+
     fn a_request_of_the_sites_own_revokes_as_well(store: StoreKind) {
         let (stage, _alice) =
             serving(store, &[("style", "request"), ("url", "/oauth2/tokens/{token}"), ("method", "DELETE")]);
@@ -220,6 +239,41 @@ fn what_redis_did_not_take_is_kept_when_it_comes_back_while_the_gateway_stops() 
     stage.stop_gateway();
     stage.redis = Some(back.join().expect("restarted"));
     assert_eq!(stored(&stage), 1);
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_a_revocation_delays_neither_an_answer_nor_the_end() {
+    // Its kernel takes the connections, and nobody answers.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let url = format!("http://{}/revoke", silent.local_addr().expect("an address"));
+    let (mut stage, _alice) = serving(StoreKind::Embedded, &[("style", "rfc7009"), ("url", &url)]);
+    challenge(&stage);
+    until(&stage, "a backlog", |stage| backlog(stage) > 0);
+    for _ in 0..19 {
+        challenge(&stage);
+    }
+    assert_eq!(counted(&stage, "retried"), 0, "the first is still asked for");
+    stage.stop_gateway();
+    assert_eq!(stored(&stage), 20);
+}
+
+#[test]
+fn a_client_that_leaves_while_the_store_is_asked_leaves_no_token() {
+    let (mut stage, _alice) = prepared(StoreKind::Redis, RFC7009);
+    let wiretap = Wiretap::on(stage.upstream.address());
+    stage.config.set_text("upstream.url", &format!("http://{}", wiretap.address));
+    stage.config.set("listen.threads", "1");
+    stage.serve();
+    stage.redis().freeze();
+    let mut client = TcpStream::connect(stage.gateway().address()).expect("connected");
+    client.write_all(&TokenRequest::alice().bytes()).expect("sent");
+    until(&stage, "an answer on its way", |_| wiretap.passed_on("refresh_token") == 1);
+    // The one thread that serves has read that answer when it has answered another request.
+    assert_eq!(stage.send_raw(&get("/somewhere/else")).status, 200);
+    drop(client);
+    stage.redis().thaw();
+    until_counted(&stage, "revoked", 1);
+    assert!(stage.upstream.issued_tokens().is_empty());
 }
 
 #[test]
@@ -298,51 +352,6 @@ fn no_token_and_no_credential_is_printed_when_a_revocation_fails() {
     }
 }
 
-/// Passes connections on to a server and keeps what the server says.
-struct Wiretap {
-    address: SocketAddr,
-    heard: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Wiretap {
-    fn on(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let heard = Arc::<Mutex<Vec<u8>>>::default();
-        let keep = Arc::clone(&heard);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let upstream = TcpStream::connect(server).expect("the server");
-                let (from, to) = (client.try_clone().expect("a copy"), upstream.try_clone().expect("a copy"));
-                thread::spawn(move || copy(&from, &to, None));
-                let keep = Arc::clone(&keep);
-                thread::spawn(move || copy(&upstream, &client, Some(&keep)));
-            }
-        });
-        Self { address, heard }
-    }
-
-    /// The value of a member of the JSON that was heard last.
-    fn last(&self, member: &str) -> String {
-        let heard = String::from_utf8_lossy(&self.heard.lock().expect("no panic")).into_owned();
-        let (_, after) = heard.rsplit_once(&format!("\"{member}\":\"")).expect("a member");
-        after.split('"').next().expect("a value").to_owned()
-    }
-}
-
-fn copy(mut from: &TcpStream, mut to: &TcpStream, keep: Option<&Mutex<Vec<u8>>>) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut buffer) {
-        if let Some(keep) = keep {
-            keep.lock().expect("no panic").extend_from_slice(&buffer[..read]);
-        }
-        if to.write_all(&buffer[..read]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Write);
-}
-
 /// Whether glewlwyd takes an access token for a good one (RFC 7662).
 fn is_active(stage: &Stage, access_token: &str) -> bool {
     let body = format!("token={access_token}&token_type_hint=access_token");
@@ -365,6 +374,7 @@ fn glewlwyd_honours_neither_token_after_a_challenge_and_both_after_a_code() {
     stage.serve();
     let released = stage.send(&TokenRequest::alice().code(&alice.code())).json();
     challenge(&stage);
+    until(&stage, "two answers", |_| wiretap.passed_on("refresh_token") == 2);
     let (access_token, refresh_token) = (wiretap.last("access_token"), wiretap.last("refresh_token"));
     until_counted(&stage, "revoked", 1);
 

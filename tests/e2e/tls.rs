@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::support::{
-    PATIENCE, Stage, StoreKind, TokenRequest, assert_denied, assert_token, end, free_port, lines, quietly,
-    spawn,
+    Challenge, PATIENCE, Stage, StoreKind, TokenRequest, assert_challenge, assert_denied, assert_token, end,
+    free_port, lines, quietly, spawn,
 };
 
 /// Certificates of one authority, for the address 127.0.0.1 or for a name that nothing has.
@@ -102,6 +102,20 @@ fn an_https_upstream_of_a_trusted_authority_is_used() {
     stage.serve();
     assert_token(&stage.send(&TokenRequest::alice().code(&alice.code())));
     assert_token(&stage.send(&TokenRequest::password("bob", "hunter22")));
+}
+
+#[test]
+fn a_withheld_token_is_revoked_at_an_https_upstream() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let authority = Authority::new(stage.config.dir());
+    let _front = put_tls_in_front(&mut stage, authority.certify("IP:127.0.0.1"));
+    stage.config.set_env("SSL_CERT_FILE", &authority.file("ca.pem"));
+    stage.config.set_text("revocation.style", "rfc7009");
+    stage.enrol("alice");
+    stage.serve();
+    assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+    crate::revocation::until_counted(&stage, "revoked", 1);
+    assert!(stage.upstream.issued_tokens().is_empty());
 }
 
 #[test]

@@ -22,6 +22,11 @@ impl Backlog {
         self.show();
     }
 
+    /// One is no longer in the store, and the store may not be there to say so.
+    pub(super) fn one_is_settled(&self) {
+        self.set_stored(self.stored.get().saturating_sub(1));
+    }
+
     /// So many are in this process, for the store does not take them.
     pub(super) fn set_held(&self, revocations: usize) {
         self.held.set(revocations as u64);

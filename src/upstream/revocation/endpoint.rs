@@ -20,6 +20,16 @@ pub struct RevocationSettings {
     pub client: RevocationClient,
 }
 
+impl std::fmt::Display for RevocationSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let method = match &self.style {
+            RevocationStyle::Rfc7009 => "rfc7009, POST",
+            RevocationStyle::Request(method) => method.as_str(),
+        };
+        write!(f, "{method} {}", self.endpoint.url)
+    }
+}
+
 /// In which words the upstream is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevocationStyle {

@@ -52,11 +52,10 @@ impl std::fmt::Debug for OrphanSender {
 impl Orphans for OrphanSender {
     fn abandon(&self, orphan: Orphan) {
         let Some(way) = &self.0 else { return };
-        if orphan.access_token.is_none() && orphan.refresh_token.is_none() {
-            return;
-        }
         let bytes = orphan.bytes();
-        let lost = if bytes > ORPHAN_BYTES_MAX {
+        let lost = if orphan.access_token.is_none() && orphan.refresh_token.is_none() {
+            Some("it was not found in the answer that issued it")
+        } else if bytes > ORPHAN_BYTES_MAX {
             Some("it is too long")
         } else {
             way.sender.try_send(orphan).err().map(|_| "too many wait to be kept")
@@ -103,9 +102,10 @@ mod tests {
         sender.abandon(orphan("t"));
         sender.abandon(orphan(&"t".repeat(ORPHAN_BYTES_MAX + 1)));
         assert_eq!(losses.0.load(Ordering::Relaxed), 2);
+        sender.abandon(Orphan { access_token: None, ..orphan("t") });
         drop(inbox);
         sender.abandon(orphan("t"));
-        assert_eq!(losses.0.load(Ordering::Relaxed), 3);
+        assert_eq!(losses.0.load(Ordering::Relaxed), 4);
         OrphanSender::off().abandon(orphan("t"));
     }
 }

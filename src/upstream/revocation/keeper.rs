@@ -1,6 +1,6 @@
 //! Takes orphans in and puts them into the store; holds a bounded number of them while it does not answer.
 
-use std::{collections::VecDeque, rc::Rc, time::Duration};
+use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::{
@@ -29,6 +29,8 @@ pub(super) struct Keeper<Q, C> {
     pub(super) backlog: Rc<Backlog>,
     /// Told whenever something was kept.
     pub(super) kept: Rc<Notify>,
+    /// Whether that was said.
+    pub(super) store_failed: Cell<bool>,
 }
 
 impl<Q: RevocationQueue, C: Clock> Keeper<Q, C> {
@@ -117,13 +119,16 @@ impl<Q: RevocationQueue, C: Clock> Keeper<Q, C> {
             if let Some(error) = failed {
                 left.append(held);
                 *held = left;
-                tracing::warn!(
-                    held = held.len(),
-                    error = &error as &dyn std::error::Error,
-                    "withheld tokens that are to be revoked cannot be kept at the moment"
-                );
+                if !self.store_failed.replace(true) {
+                    tracing::warn!(
+                        held = held.len(),
+                        error = &error as &dyn std::error::Error,
+                        "withheld tokens that are to be revoked cannot be kept at the moment"
+                    );
+                }
                 return Err(error);
             }
+            self.store_failed.set(false);
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ mod keeper;
 mod request;
 mod revoker;
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -55,6 +55,7 @@ impl RevocationWorker {
             clock: clock.clone(),
             backlog: Rc::clone(&backlog),
             kept: Rc::clone(&kept),
+            store_failed: Cell::default(),
         };
         let revoker = Revoker { channel, queue: Rc::clone(queue), clock, backlog, kept };
         Self {
