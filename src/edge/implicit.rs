@@ -41,7 +41,7 @@ pub(super) async fn answer(
     *request.uri_mut() =
         format!("{path}?{}", parsed.encode()).parse().map_err(|_| RequestFault::query_too_long())?;
     *request.headers_mut() = headers;
-    let grant = GatedGrant { client, claim, presented, request, judge };
+    let grant = GatedGrant { claim, presented, request, client, judge };
     let state = parsed.state();
     let is_relayed_refusal = |answer: &Response<GatewayBody>| matches!(answer.body(), GatewayBody::Full(body) if judge(answer.status(), answer.headers(), body) == Answer::Refusal);
     let mut answer = gateway.step_up(grant, state).await?;

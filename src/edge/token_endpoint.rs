@@ -54,7 +54,7 @@ pub(super) async fn answer(
         GrantRule::Gated => {
             let claim = gateway.claim(parsed.username()?)?;
             let client = gateway.client(request.headers(), parsed.client_id(), parsed.client_secret());
-            let grant = GatedGrant { client, claim, presented, request, judge: classify };
+            let grant = GatedGrant { claim, presented, request, client, judge: classify };
             gateway.step_up(grant, parsed.state()).await
         }
     }

@@ -16,7 +16,7 @@ pub struct IssuedTokens {
 
 impl IssuedTokens {
     /// Reads a token answer: the members of its JSON, at any depth, as it is judged, or else the parameters of the
-    /// fragment that it redirects to.
+    /// fragment that it redirects to, or of its body as a form.
     pub fn read(headers: &HeaderMap, body: &[u8]) -> Self {
         if let Ok(json) = serde_json::from_slice(body) {
             return Self {
@@ -24,12 +24,15 @@ impl IssuedTokens {
                 refresh_token: member(&json, "refresh_token"),
             };
         }
-        let fragment = headers.get(LOCATION).and_then(|target| target.to_str().ok()?.split_once('#'));
-        let Some((_, fragment)) = fragment else { return Self::default() };
-        let access_token = form_urlencoded::parse(fragment.as_bytes())
-            .find(|(name, value)| name == "access_token" && !value.is_empty())
-            .map(|(_, value)| Secret::new(value.into_owned()));
-        Self { access_token, refresh_token: None }
+        let fragment =
+            headers.get(LOCATION).and_then(|target| Some(target.to_str().ok()?.split_once('#')?.1));
+        let form = fragment.map_or(body, str::as_bytes);
+        let find = |wanted: &str| {
+            form_urlencoded::parse(form)
+                .find(|(name, value)| name == wanted && !value.is_empty())
+                .map(|(_, value)| Secret::new(value.into_owned()))
+        };
+        Self { access_token: find("access_token"), refresh_token: find("refresh_token") }
     }
 }
 
@@ -67,6 +70,7 @@ mod tests {
         assert_eq!(read(None, r#"{"access_token":1,"refresh_token":""}"#), (None, None));
         let redirect = Some("https://a/cb#state=x&access_token=a%2Fb&expires_in=1");
         assert_eq!(read(redirect, ""), (Some("a/b".to_owned()), None));
-        assert_eq!(read(None, "access_token=a"), (None, None));
+        assert_eq!(read(None, "access_token=a&expires=3600&refresh_token=r"), both);
+        assert_eq!(read(None, "<html>access_token=a"), (None, None));
     }
 }

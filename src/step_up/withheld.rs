@@ -54,6 +54,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::step_up::{Orphan, OrphanClient};
     use crate::{
         factor::Presented,
         policy::{Enrolment, Need, need},
@@ -70,7 +71,8 @@ mod tests {
 
     fn withheld<'a>(orphans: &'a Abandoned, body: &'static str) -> WithheldToken<'a, Abandoned> {
         let client = OrphanClient { client_id: Some("c".into()), ..OrphanClient::default() };
-        WithheldToken::new(UpstreamAnswer::new(Bytes::from(body)), orphans, client, Some("h".into()))
+        let origin = TokenOrigin { client, host: Some("h".into()) };
+        WithheldToken::new(UpstreamAnswer::new(Bytes::from(body)), orphans, Some(origin))
     }
 
     #[test]

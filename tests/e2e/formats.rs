@@ -98,7 +98,6 @@ fn a_front_controllers_parameters_are_watched_where_the_site_has_one() {
 #[test]
 fn what_is_refused_by_default_is_no_way_in_when_every_format_is_taken() {
     // An e-mail address of which the gateway cannot know whose it is.
-    const STILL_OPEN: &[&str] = &["user-email", "user-email-space"];
     for forward_as in ["'as-received'", "'form'", "'json'"] {
         let (stage, _) =
             stage_with(&[("token_endpoint.multipart", "true"), ("token_endpoint.forward_as", forward_as)]);
@@ -111,6 +110,6 @@ fn what_is_refused_by_default_is_no_way_in_when_every_format_is_taken() {
                 open.push(case.id);
             }
         }
-        assert_eq!(open, STILL_OPEN, "forwarded {forward_as}");
+        assert!(open.is_empty(), "forwarded {forward_as}: {open:?}");
     }
 }
