@@ -227,6 +227,7 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
             endpoint: settings.endpoint.clone(),
             addresses: settings.addresses,
             grants: settings.grants.clone(),
+            remember_refresh_secs: settings.remember_refresh_secs,
             tripwire: settings.tripwire.clone(),
             implicit_path: settings.implicit_path.clone(),
             request_rules: settings.request_rules,

@@ -9,8 +9,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> GrantRules {
     let passed = reader.list("grants.passed", grant_type).unwrap_or(default.passed);
     let refresh = reader.text("grants.refresh", |text| match text {
         "passed" => Ok(GrantRule::Passed),
+        "enrolled-after" => Ok(GrantRule::EnrolledAfter),
         "refused" => Ok(GrantRule::Refused),
-        _ => Err("must be passed or refused".into()),
+        _ => Err("must be passed, enrolled-after or refused".into()),
     });
     if passed.iter().any(|grant| grant == PASSWORD) {
         reader.contradiction("grants.passed", "must not hold password: its tokens are what is protected");
@@ -25,6 +26,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> GrantRules {
         reader.contradiction("grants.gated", format!("must not hold {both} if grants.passed does"));
     }
     GrantRules { gated, passed, refresh: refresh.unwrap_or(default.refresh) }
+}
+
+/// For how long refresh tokens are remembered, where that is needed.
+pub(super) fn remember_refresh_secs(reader: &mut Reader<'_>, grants: &GrantRules) -> Option<u64> {
+    const DAY: u64 = 24 * 3600;
+    let secs = reader.number("grants.remember_refresh_secs", 60..=3650 * DAY, 30 * DAY);
+    (grants.refresh == GrantRule::EnrolledAfter).then_some(secs)
 }
 
 /// Where the implicit grant with a password in the query is gated; it is refused everywhere else.

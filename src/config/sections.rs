@@ -27,6 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let upstream = upstream(reader);
     let endpoint = token_endpoint(reader);
     let grants = grants::read(reader);
+    let remember_refresh_secs = grants::remember_refresh_secs(reader, &grants);
     let implicit_path = grants::implicit_path(reader);
     let tripwire = tripwire(reader);
     let request_rules = request_rules(reader);
@@ -58,6 +59,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         upstream: upstream?,
         endpoint,
         grants,
+        remember_refresh_secs,
         implicit_path,
         owners: owners?,
         addresses,

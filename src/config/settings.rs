@@ -29,6 +29,8 @@ pub struct Settings {
     pub endpoint: TokenEndpoint,
     /// `[grants]`
     pub grants: GrantRules,
+    /// `[grants] remember_refresh_secs`, with `refresh = "enrolled-after"`
+    pub remember_refresh_secs: Option<u64>,
     /// `[grants] implicit_path`
     pub implicit_path: Option<String>,
     /// `[identity] source` and what belongs to it

@@ -136,7 +136,7 @@ fn grants_that_contradict_each_other_are_refused() {
         ("passed = ['refresh_token']", "grants.refresh: is where refresh_token is set"),
         ("gated = ['x']\npassed = ['x']", "grants.gated: must not hold x"),
         ("gated = ['x y']", "grants.gated: must hold grant types"),
-        ("refresh = 'maybe'", "grants.refresh: must be passed"),
+        ("refresh = 'maybe'", "grants.refresh: must be passed, enrolled-after or refused"),
     ] {
         let said = read(&format!("{LEAST}[grants]\n{section}\n")).unwrap_err();
         assert!(said.contains(rule), "{section}: {rule}\nis not in\n{said}");

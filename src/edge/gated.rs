@@ -5,7 +5,11 @@
 
 use std::rc::Rc;
 
-use http::{HeaderMap, HeaderValue, Response, header::AUTHORIZATION};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, Response,
+    header::{AUTHORIZATION, HOST},
+};
 use tokio::{sync::oneshot, task::spawn_local};
 
 use super::{
@@ -16,34 +20,58 @@ use crate::{
     factor::Presented,
     identity::{UsernameFault, fold_username},
     step_up::{
-        Claim, Flow, GateError, GatedGrant, OrphanClient, Orphans as _, Outcome, UpstreamFault, token_flow,
+        Claim, Flow, GateError, GatedGrant, OrphanClient, Orphans as _, Outcome, RefreshGrant, TokenOrigin,
+        TokenOwner as _, UpstreamFault, passed_flow, refresh_flow, token_flow,
     },
+    store::Store,
+    telemetry::{LogAudit, SystemClock},
     types::Secret,
+    upstream::{OrphanSender, TokenServer},
 };
 
 impl Gateway {
     /// Whose token a request asks for, as far as the request says.
     pub(super) fn claim(&self, username: &str) -> Result<Claim, UsernameFault> {
-        if self.token_server.is_by_username() {
-            Ok(Claim::Name(fold_username(username)?))
-        } else {
+        if self.token_server.tells_owners() {
             Ok(Claim::OfToken)
+        } else {
+            Ok(Claim::Name(fold_username(username)?))
         }
     }
 
-    /// How the client authenticates itself, where somebody will revoke its token in its name.
-    pub(super) fn client(
+    /// Where a token comes from that this canonical request asks for, where somebody would revoke it.
+    pub(super) fn origin(
         &self,
         headers: &HeaderMap,
         client_id: Option<&str>,
         client_secret: Option<&str>,
-    ) -> Option<OrphanClient> {
-        let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        self.orphans.is_on().then(|| OrphanClient {
-            authorization: authorization.map(|value| Secret::new(value.to_owned())),
-            client_id: client_id.map(str::to_owned),
-            client_secret: client_secret.map(|secret| Secret::new(secret.to_owned())),
+    ) -> Option<TokenOrigin> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        self.orphans.is_on().then(|| TokenOrigin {
+            client: OrphanClient {
+                authorization: text(AUTHORIZATION).map(Secret::new),
+                client_id: client_id.map(str::to_owned),
+                client_secret: client_secret.map(|secret| Secret::new(secret.to_owned())),
+            },
+            host: text(HOST),
         })
+    }
+
+    /// Sends a refresh grant through its flow, and answers what comes of it.
+    pub(super) async fn refresh(&self, grant: RefreshGrant) -> Result<Response<GatewayBody>, Refusal> {
+        match refresh_flow(&self.flow(), grant).await? {
+            Outcome::Relay(answer) => Ok(answer.map(GatewayBody::from)),
+            Outcome::Deny(denial) => Err(Refusal::Denied(denial)),
+            Outcome::Challenge(challenge) => Ok(challenged(challenge, None, &self.messages)),
+        }
+    }
+
+    /// Sends a grant that passes. Where refresh tokens are remembered, its answer is read.
+    pub(super) async fn pass(&self, request: Request<Bytes>) -> Result<Response<GatewayBody>, Refusal> {
+        if self.remember_refresh_secs.is_none() {
+            return Ok(self.send_own(request).await?);
+        }
+        Ok(passed_flow(&self.flow(), request).await?.map(GatewayBody::from))
     }
 
     /// Sends a gated grant through the flow, and answers what comes of it.
@@ -52,8 +80,11 @@ impl Gateway {
         grant: GatedGrant,
         state: Option<&str>,
     ) -> Result<Response<GatewayBody>, Refusal> {
-        let outcome =
-            if self.orphans.is_on() { self.flow_to_the_end(grant).await } else { self.flow(grant).await };
+        let outcome = if self.orphans.is_on() {
+            self.flow_to_the_end(grant).await
+        } else {
+            token_flow(&self.flow(), grant).await
+        };
         match outcome? {
             Outcome::Relay(answer) => Ok(answer.map(GatewayBody::from)),
             Outcome::Challenge(challenge) => Ok(challenged(challenge, state, &self.messages)),
@@ -61,16 +92,16 @@ impl Gateway {
         }
     }
 
-    async fn flow(&self, grant: GatedGrant) -> Result<Outcome, GateError> {
-        let flow = Flow {
+    fn flow(&self) -> Flow<'_, Store, TokenServer, SystemClock, LogAudit, OrphanSender> {
+        Flow {
             store: &self.store,
             upstream: &self.token_server,
             addresses: self.addresses,
+            remember_refresh_secs: self.remember_refresh_secs,
             clock: &self.clock,
-            audit: &*self.audit,
+            audit: &self.audit,
             orphans: &self.orphans,
-        };
-        token_flow(&flow, grant).await
+        }
     }
 
     /// The same in a task of its own, which nobody cancels.
@@ -78,8 +109,8 @@ impl Gateway {
         let (told, outcome) = oneshot::channel();
         let gateway = Rc::clone(self);
         spawn_local(async move {
-            let origin = grant.origin();
-            let outcome = gateway.flow(grant).await;
+            let origin = grant.origin.clone();
+            let outcome = token_flow(&gateway.flow(), grant).await;
             // A token that was cleared for a client who has left is as much an orphan as one that was not.
             if let (Err(Ok(Outcome::Relay(answer))), Some(origin)) = (told.send(outcome), origin) {
                 gateway.orphans.abandon(origin.orphan(&answer));

@@ -36,12 +36,12 @@ pub(super) async fn answer(
     let claim = gateway.claim(parsed.username())?;
     let presented = presented(&head.headers);
     let headers = gateway.canonical_headers(&mut head, peer)?;
-    let client = gateway.client(&headers, parsed.client_id(), None);
+    let origin = gateway.origin(&headers, parsed.client_id(), None);
     let mut request = Request::new(Bytes::new());
     *request.uri_mut() =
         format!("{path}?{}", parsed.encode()).parse().map_err(|_| RequestFault::query_too_long())?;
     *request.headers_mut() = headers;
-    let grant = GatedGrant { claim, presented, request, client, judge };
+    let grant = GatedGrant { claim, presented, request, origin, judge };
     let state = parsed.state();
     let is_relayed_refusal = |answer: &Response<GatewayBody>| matches!(answer.body(), GatewayBody::Full(body) if judge(answer.status(), answer.headers(), body) == Answer::Refusal);
     let mut answer = gateway.step_up(grant, state).await?;

@@ -38,6 +38,8 @@ pub struct Gateway {
     pub addresses: AddressRule,
     /// What is done with each grant type.
     pub grants: GrantRules,
+    /// For how long refresh tokens are remembered, if they are. Seconds.
+    pub remember_refresh_secs: Option<u64>,
     /// What happens to tokens that other routes issue.
     pub tripwire: TripwireSettings,
     /// Where the implicit grant with a password is taken, if it is.

@@ -19,8 +19,8 @@ use crate::{
     headers::copy_forwarded,
     oauth::{RequestFault, TokenRequest, answer::classify, forward},
     policy::grants::GrantRule,
-    step_up::GatedGrant,
-    types::limits::TOKEN_REQUEST_BYTES_MAX,
+    step_up::{GatedGrant, RefreshGrant},
+    types::{Secret, limits::TOKEN_REQUEST_BYTES_MAX},
 };
 
 /// How long the body of a token request may take to arrive.
@@ -50,11 +50,16 @@ pub(super) async fn answer(
     let request = canonical(gateway, &mut head, &parsed, peer)?;
     match rule {
         GrantRule::Refused => Err(Refusal::GrantNotAllowed),
-        GrantRule::Passed | GrantRule::EnrolledAfter => Ok(gateway.send_own(request).await?),
+        GrantRule::Passed => gateway.pass(request).await,
+        GrantRule::EnrolledAfter => {
+            let refresh_token = Secret::new(parsed.refresh_token()?.to_owned());
+            let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
+            gateway.refresh(RefreshGrant { refresh_token, request, origin }).await
+        }
         GrantRule::Gated => {
             let claim = gateway.claim(parsed.username()?)?;
-            let client = gateway.client(request.headers(), parsed.client_id(), parsed.client_secret());
-            let grant = GatedGrant { claim, presented, request, client, judge: classify };
+            let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
+            let grant = GatedGrant { claim, presented, request, origin, judge: classify };
             gateway.step_up(grant, parsed.state()).await
         }
     }

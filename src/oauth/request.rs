@@ -93,6 +93,11 @@ impl TokenRequest {
         self.parameter("grant_type").unwrap_or_default()
     }
 
+    /// The refresh token that is presented (RFC 6749 section 6). It is a secret.
+    pub fn refresh_token(&self) -> Result<&str, RequestFault> {
+        self.required("refresh_token")
+    }
+
     /// The client that names itself in the body (RFC 6749 section 2.3.1).
     pub fn client_id(&self) -> Option<&str> {
         self.parameter("client_id")

@@ -10,6 +10,8 @@ pub enum Clearance {
     Verified(FactorVerified),
     /// The subject has no factor.
     Exempt(NotRequired),
+    /// The token is made of one that was cleared.
+    Continued(Continued),
 }
 
 /// Proof that a passcode fitted and that the ledger accepted it, once.
@@ -25,6 +27,23 @@ pub struct NotRequired(());
 impl NotRequired {
     /// For `policy::need` alone, at the one place where the enrolment is known to be absent.
     pub(super) const BECAUSE_ABSENT: Self = Self(());
+}
+
+/// Proof that a refresh token is not from before its subject enrolled, or that it never did.
+#[derive(Debug)]
+pub struct Continued(());
+
+impl Continued {
+    /// For `policy::refresh` alone: the enrolment is known to be absent.
+    pub(super) const BECAUSE_ABSENT: Self = Self(());
+    /// For `policy::refresh` alone: the refresh token is from after the enrolment.
+    pub(super) const BECAUSE_LATER: Self = Self(());
+}
+
+impl From<Continued> for Clearance {
+    fn from(proof: Continued) -> Self {
+        Self::Continued(proof)
+    }
 }
 
 impl FactorVerified {

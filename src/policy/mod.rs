@@ -6,8 +6,9 @@
 mod clearance;
 pub mod grants;
 pub mod lockout;
+pub mod refresh;
 
-pub use clearance::{Clearance, FactorVerified, NotRequired};
+pub use clearance::{Clearance, Continued, FactorVerified, NotRequired};
 
 use crate::{
     factor::{Factor, Presented},

@@ -4,12 +4,12 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use futures_util::future::{Either, ready, select};
-use http::{HeaderMap, StatusCode, header::HOST};
+use http::{HeaderMap, StatusCode};
 
 use super::{
-    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OrphanClient,
-    Orphans, OwnerError, StoreError, TokenOrigin, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault,
-    WithheldToken,
+    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, Orphans,
+    OwnerError, RefreshRegistry, StoreError, TokenOrigin, TokenOwner, TokenUpstream, UpstreamAnswer,
+    UpstreamFault, WithheldToken,
 };
 use crate::{
     factor::{self, Presented},
@@ -29,18 +29,10 @@ pub struct GatedGrant {
     pub presented: Presented,
     /// The canonical request.
     pub request: http::Request<Bytes>,
-    /// The client, as it authenticated itself in that request; `None` where nobody revokes tokens.
-    pub client: Option<OrphanClient>,
+    /// Where the token will come from; `None` where nobody revokes tokens.
+    pub origin: Option<TokenOrigin>,
     /// Tells a token from a refusal.
     pub judge: fn(StatusCode, &HeaderMap, &[u8]) -> Answer,
-}
-
-impl GatedGrant {
-    /// Where the token will come from, for whoever has to revoke it.
-    pub fn origin(&self) -> Option<TokenOrigin> {
-        let host = || self.request.headers().get(HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
-        self.client.clone().map(|client| TokenOrigin { client, host: host() })
-    }
 }
 
 /// How it is known whose token is being asked for.
@@ -61,6 +53,8 @@ pub struct Flow<'a, S, U, C, A, O> {
     pub upstream: &'a U,
     /// What e-mail addresses are.
     pub addresses: AddressRule,
+    /// For how long refresh tokens are remembered, if they are. Seconds.
+    pub remember_refresh_secs: Option<u64>,
     /// The time.
     pub clock: &'a C,
     /// The audit trail.
@@ -100,14 +94,13 @@ pub async fn token_flow<S, U, C, A, O>(
     grant: GatedGrant,
 ) -> Result<Outcome, GateError>
 where
-    S: EnrolmentStore + AttemptLedger + Fingerprints,
+    S: EnrolmentStore + AttemptLedger + Fingerprints + RefreshRegistry,
     U: TokenUpstream + TokenOwner,
     C: Clock,
     A: Audit,
     O: Orphans,
 {
-    let origin = grant.origin();
-    let GatedGrant { claim, presented, request, judge, .. } = grant;
+    let GatedGrant { claim, presented, request, origin, judge } = grant;
     let asked = match &claim {
         Claim::Name(_) => HeaderMap::new(),
         Claim::OfToken => request.headers().clone(),
@@ -160,6 +153,7 @@ where
     match cleared {
         Ok(Cleared::Yes(clearance)) => {
             flow.record_release(subject, &clearance);
+            flow.remember_issued(&withheld, subject, &clearance).await;
             Ok(Outcome::Relay(withheld.release(clearance)))
         }
         Ok(Cleared::NotYet(challenge)) => {
@@ -187,7 +181,6 @@ impl<S, U, C, A, O> Flow<'_, S, U, C, A, O>
 where
     S: EnrolmentStore + AttemptLedger + Fingerprints,
     C: Clock,
-    A: Audit,
 {
     /// From a name to the subject that it is of.
     async fn follow(&self, name: &SubjectId, found: Found) -> Result<(SubjectId, Enrolment), StoreError> {
@@ -223,8 +216,10 @@ where
             Err(challenge) => Cleared::NotYet(challenge),
         })
     }
+}
 
-    fn record(&self, subject: Option<&SubjectId>, outcome: AuditOutcome) {
+impl<S, U, C, A: Audit, O> Flow<'_, S, U, C, A, O> {
+    pub(super) fn record(&self, subject: Option<&SubjectId>, outcome: AuditOutcome) {
         self.audit.record(&AuditEvent::Grant { subject, outcome, factor: None });
     }
 
@@ -232,6 +227,7 @@ where
         let (outcome, factor) = match clearance {
             Clearance::Verified(proof) => (AuditOutcome::ReleasedWithFactor, Some(proof.factor())),
             Clearance::Exempt(_) => (AuditOutcome::ReleasedWithoutFactor, None),
+            Clearance::Continued(_) => (AuditOutcome::ReleasedByRefresh, None),
         };
         self.audit.record(&AuditEvent::Grant { subject, outcome, factor });
     }

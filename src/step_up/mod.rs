@@ -6,6 +6,7 @@
 
 mod flow;
 mod ports;
+mod refresh;
 mod revocation;
 mod withheld;
 
@@ -15,6 +16,7 @@ pub use ports::{
     Fingerprints, Found, NewFactor, OwnerError, StoreError, SubjectStatus, TokenOwner, TokenUpstream,
     UpstreamAnswer, UpstreamFault,
 };
+pub use refresh::{RefreshGrant, RefreshRegistry, passed_flow, refresh_flow};
 pub use revocation::{
     DueRevocation, Orphan, OrphanClient, Orphans, Revocation, RevocationFault, RevocationId, RevocationMeter,
     RevocationOutcome, RevocationQueue, TokenOrigin,

@@ -152,6 +152,9 @@ pub enum OwnerError {
 
 /// Says whose a token is, by the upstream's own word.
 pub trait TokenOwner {
+    /// Whether it can say so at all.
+    fn tells_owners(&self) -> bool;
+
     /// Looks up the subject of a token that was issued just now. `asked` are the headers of the token request.
     fn owner(
         &self,
@@ -175,6 +178,8 @@ pub enum AuditOutcome {
     ReleasedWithoutFactor,
     /// Released: a factor was verified.
     ReleasedWithFactor,
+    /// Released: it was made of one that was released before.
+    ReleasedByRefresh,
     /// Withheld, with this challenge.
     Challenged(Challenge),
     /// Withheld, and no passcode would help.

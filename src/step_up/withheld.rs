@@ -1,7 +1,11 @@
 //! An issued token, held back.
 
 use super::{Orphans, OwnerError, TokenOrigin, TokenOwner, UpstreamAnswer};
-use crate::{policy::Clearance, types::SubjectId};
+use crate::{
+    oauth::IssuedTokens,
+    policy::Clearance,
+    types::{Secret, SubjectId},
+};
 
 /// An upstream's answer that issues a token. Its bytes and headers come out only through
 /// [`WithheldToken::release`]; one that is dropped instead, for whatever reason, is abandoned to the orphans.
@@ -21,6 +25,11 @@ impl<O: Orphans> std::fmt::Debug for WithheldToken<'_, O> {
 impl<'a, O: Orphans> WithheldToken<'a, O> {
     pub(super) const fn new(answer: UpstreamAnswer, orphans: &'a O, origin: Option<TokenOrigin>) -> Self {
         Self { answer, orphans, origin }
+    }
+
+    /// The refresh token in it, to be remembered by its digest.
+    pub(super) fn refresh_token(&self) -> Option<Secret<String>> {
+        IssuedTokens::read(self.answer.headers(), self.answer.body()).refresh_token
     }
 
     /// Asks whose it is. The token goes to nobody but its issuer.

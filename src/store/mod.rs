@@ -8,6 +8,7 @@ pub mod key_file;
 mod orphan_record;
 mod record;
 mod redis;
+mod refresh_record;
 mod revocations;
 mod sealed;
 
@@ -24,13 +25,16 @@ pub use self::{
 };
 use crate::{
     factor::totp::TotpParameters,
-    policy::lockout::{Attempt, Lockout, Settlement},
+    policy::{
+        lockout::{Attempt, Lockout, Settlement},
+        refresh::RefreshRecord,
+    },
     sealing::Fingerprint,
     step_up::{
-        AttemptLedger, EnrolmentRegistry, EnrolmentStore, Fingerprints, Found, NewFactor, StoreError,
-        SubjectStatus,
+        AttemptLedger, EnrolmentRegistry, EnrolmentStore, Fingerprints, Found, NewFactor, RefreshRegistry,
+        StoreError, SubjectStatus,
     },
-    types::{FactorId, SubjectId, UnixTime},
+    types::{FactorId, Secret, SubjectId, UnixTime},
 };
 
 /// Which store.
@@ -164,6 +168,35 @@ impl AttemptLedger for Store {
             Backend::Redis(store) => store.settle(subject, attempt).await,
             Backend::Embedded(store) => store.settle(subject, attempt, now).await,
         }
+    }
+}
+
+impl RefreshRegistry for Store {
+    async fn remember(
+        &self,
+        refresh_token: &Secret<String>,
+        record: &RefreshRecord,
+        for_secs: u64,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let (name, record) = (refresh_record::name(refresh_token), refresh_record::encode(record));
+        match &self.backend {
+            Backend::Redis(store) => store.remember_refresh(&name, &record, for_secs).await,
+            Backend::Embedded(store) => store.remember_refresh(name, record, for_secs, now).await,
+        }
+    }
+
+    async fn recall(
+        &self,
+        refresh_token: &Secret<String>,
+        now: UnixTime,
+    ) -> Result<Option<RefreshRecord>, StoreError> {
+        let name = refresh_record::name(refresh_token);
+        let found = match &self.backend {
+            Backend::Redis(store) => store.recall_refresh(&name).await?,
+            Backend::Embedded(store) => store.recall_refresh(name, now).await?,
+        };
+        found.map(|record| refresh_record::decode(&record)).transpose()
     }
 }
 

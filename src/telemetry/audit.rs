@@ -46,7 +46,9 @@ fn grant(subject: Option<&SubjectId>, outcome: AuditOutcome, factor: Option<&Fac
     match outcome {
         // Whoever is refused may have typed a password for a user name: it is not written down.
         AuditOutcome::UpstreamRefused => info!(target: "audit", outcome = name),
-        AuditOutcome::ReleasedWithoutFactor | AuditOutcome::Challenged(Challenge::PasscodeWanted) => {
+        AuditOutcome::ReleasedWithoutFactor
+        | AuditOutcome::ReleasedByRefresh
+        | AuditOutcome::Challenged(Challenge::PasscodeWanted) => {
             info!(target: "audit", subject, outcome = name);
         }
         AuditOutcome::ReleasedWithFactor => {
@@ -76,6 +78,7 @@ const fn name(outcome: AuditOutcome) -> &'static str {
         AuditOutcome::UpstreamRefused => "upstream_refused",
         AuditOutcome::ReleasedWithoutFactor => "released_without_factor",
         AuditOutcome::ReleasedWithFactor => "released_with_factor",
+        AuditOutcome::ReleasedByRefresh => "released_by_refresh",
         AuditOutcome::Challenged(Challenge::PasscodeWanted) => "passcode_wanted",
         AuditOutcome::Challenged(Challenge::WrongPasscode) => "wrong_passcode",
         AuditOutcome::Challenged(Challenge::UsedPasscode) => "used_passcode",

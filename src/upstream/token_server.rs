@@ -82,11 +82,6 @@ impl TokenServer {
         Ok(Self { pool: pool.clone(), source, asking })
     }
 
-    /// Whether subjects are found in what was typed.
-    pub const fn is_by_username(&self) -> bool {
-        matches!(self.source, OwnerSource::Username)
-    }
-
     async fn ask(
         &self,
         question: &Question,
@@ -119,6 +114,10 @@ impl TokenUpstream for TokenServer {
 }
 
 impl TokenOwner for TokenServer {
+    fn tells_owners(&self) -> bool {
+        !matches!(self.source, OwnerSource::Username)
+    }
+
     async fn owner(&self, answer: &UpstreamAnswer, asked: &HeaderMap) -> Result<SubjectId, OwnerError> {
         let token = || {
             IssuedTokens::read(answer.headers(), answer.body())

@@ -8,6 +8,7 @@ mod documented;
 mod enrolments;
 mod model;
 mod outages;
+mod refresh;
 mod revocations;
 mod stand;
 

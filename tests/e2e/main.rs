@@ -17,6 +17,7 @@ mod parts;
 mod passcodes;
 mod races;
 mod real_servers;
+mod refresh;
 mod revocation;
 mod sealing;
 mod secrets;

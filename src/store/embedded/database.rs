@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{
     file::StoreFile,
-    revocations,
+    refresh, revocations,
     worker::{self, Job, WAITING_MAX},
 };
 use crate::step_up::StoreError;
@@ -22,9 +22,9 @@ use crate::step_up::StoreError;
 /// `TFAG`: tells our files from others'.
 const APPLICATION_ID: i32 = 0x5446_4147;
 /// The layout that this version reads and writes.
-const SCHEMA_VERSION: i32 = 2;
-/// The layout of files without revocations.
-const WITHOUT_REVOCATIONS: i32 = 1;
+const SCHEMA_VERSION: i32 = 3;
+/// What each layout added to the one before it, from the second on.
+const ADDED: [&str; 2] = [revocations::SCHEMA, refresh::SCHEMA];
 const SCHEMA: &str = "
     CREATE TABLE factors (
         subject TEXT NOT NULL,
@@ -254,18 +254,24 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), EmbeddedOpenError
     let (application_id, version) = (number("application_id")?, number("user_version")?);
     let tables: i64 =
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
-    if tables == 0 && application_id == 0 {
+    // How many of the additions are there already.
+    let added = if tables == 0 && application_id == 0 {
         transaction.execute_batch(SCHEMA).map_err(sqlite)?;
-        transaction.execute_batch(revocations::SCHEMA).map_err(sqlite)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite)?;
+        0
     } else if application_id != APPLICATION_ID {
         return Err(EmbeddedOpenError::Foreign { path: path.to_owned() });
-    } else if version == WITHOUT_REVOCATIONS {
-        transaction.execute_batch(revocations::SCHEMA).map_err(sqlite)?;
+    } else {
+        match usize::try_from(version).ok().and_then(|version| version.checked_sub(1)) {
+            Some(added) if added <= ADDED.len() => added,
+            _ => return Err(EmbeddedOpenError::Newer { path: path.to_owned(), found: version }),
+        }
+    };
+    if added < ADDED.len() {
+        for addition in &ADDED[added..] {
+            transaction.execute_batch(addition).map_err(sqlite)?;
+        }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite)?;
-    } else if version != SCHEMA_VERSION {
-        return Err(EmbeddedOpenError::Newer { path: path.to_owned(), found: version });
     }
     transaction.commit().map_err(sqlite)
 }

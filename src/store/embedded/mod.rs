@@ -8,6 +8,7 @@
 mod database;
 mod file;
 mod ledger;
+mod refresh;
 mod revocations;
 mod worker;
 

@@ -31,6 +31,11 @@ pub(super) fn ledger(subject: &SubjectId) -> String {
     format!("tfa:{{{}}}:ledger", tag(subject))
 }
 
+/// What is remembered of a refresh token, by its digest.
+pub(super) fn refresh(name: &str) -> String {
+    format!("tfa:{{refresh:{name}}}:record")
+}
+
 /// The field of one sealed factor.
 pub(super) fn totp_field(id: &FactorId) -> String {
     format!("{TOTP_FIELD_PREFIX}{id}")

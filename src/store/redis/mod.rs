@@ -7,6 +7,7 @@
 mod connection;
 mod keys;
 mod marker;
+mod refresh;
 mod revocations;
 
 use std::{collections::BTreeMap, fmt, sync::LazyLock, time::Duration};

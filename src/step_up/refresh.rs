@@ -1,0 +1,170 @@
+//! Refresh tokens, where those from before their subject enrolled are refused.
+//!
+//! What the gateway lets out it remembers, by a digest: whose it is, and since when. A refresh token of which
+//! nothing is remembered is one from before.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use futures_util::future::join;
+
+use super::{
+    Audit, AuditOutcome, Clock, EnrolmentStore, Flow, GateError, Orphans, Outcome, StoreError, TokenOrigin,
+    TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
+};
+use crate::{
+    oauth::{
+        IssuedTokens,
+        answer::{Answer, classify},
+    },
+    policy::{
+        Clearance, Denial,
+        refresh::{RefreshRecord, continued},
+    },
+    types::{Secret, SubjectId, UnixTime},
+};
+
+/// What is remembered of refresh tokens.
+pub trait RefreshRegistry {
+    /// Remembers what was let out, for so many seconds from now.
+    fn remember(
+        &self,
+        refresh_token: &Secret<String>,
+        record: &RefreshRecord,
+        for_secs: u64,
+        now: UnixTime,
+    ) -> impl Future<Output = Result<(), StoreError>>;
+    /// What is remembered of a refresh token.
+    fn recall(
+        &self,
+        refresh_token: &Secret<String>,
+        now: UnixTime,
+    ) -> impl Future<Output = Result<Option<RefreshRecord>, StoreError>>;
+}
+
+/// A refresh grant (RFC 6749 section 6) that is looked into.
+#[derive(Debug)]
+pub struct RefreshGrant {
+    /// The token that the client presents.
+    pub refresh_token: Secret<String>,
+    /// The canonical request.
+    pub request: http::Request<Bytes>,
+    /// Where the new token will come from, for whoever has to revoke it.
+    pub origin: Option<TokenOrigin>,
+}
+
+/// Sends a refresh grant upstream and says whether what comes of it may leave.
+pub async fn refresh_flow<S, U, C, A, O>(
+    flow: &Flow<'_, S, U, C, A, O>,
+    grant: RefreshGrant,
+) -> Result<Outcome, GateError>
+where
+    S: EnrolmentStore + RefreshRegistry,
+    U: TokenUpstream + TokenOwner,
+    C: Clock,
+    A: Audit,
+    O: Orphans,
+{
+    let RefreshGrant { refresh_token, request, origin } = grant;
+    let asked = request.headers().clone();
+    let recalling = flow.store.recall(&refresh_token, flow.clock.now());
+    let (answer, record) = join(flow.upstream.send(request), recalling).await;
+    let answer = answer?;
+    match classify(answer.status(), answer.headers(), answer.body()) {
+        Answer::Token => {}
+        Answer::Refusal => return Ok(Outcome::Relay(answer)),
+        Answer::Unclear(rule) => return Err(UpstreamFault::NotUnderstood(rule).into()),
+    }
+    let next = IssuedTokens::read(answer.headers(), answer.body()).refresh_token.unwrap_or(refresh_token);
+    let withheld = WithheldToken::new(answer, flow.orphans, origin);
+
+    let mut subject = None;
+    let cleared = async {
+        let record = record?;
+        let owner = match record.as_ref().and_then(|record| record.subject.clone()) {
+            Some(subject) => subject,
+            None if flow.upstream.tells_owners() => withheld.owner(flow.upstream, &asked).await?,
+            None => return Ok(Err(Denial::IssuedBeforeEnrolment)),
+        };
+        let owner = &*subject.insert(owner);
+        let enrolment = flow.store.load(owner).await?;
+        Ok::<_, GateError>(continued(&enrolment, record.as_ref()).map(|clearance| (clearance, record)))
+    };
+    let cleared = cleared.await;
+    match cleared {
+        Ok(Ok((clearance, record))) => {
+            flow.record(subject.as_ref(), AuditOutcome::ReleasedByRefresh);
+            let record = record.unwrap_or_else(|| flow.begun(false));
+            flow.remember(&next, &RefreshRecord { subject, ..record }).await;
+            Ok(Outcome::Relay(withheld.release(clearance)))
+        }
+        Ok(Err(denial)) => {
+            flow.record(subject.as_ref(), AuditOutcome::Denied(denial));
+            Ok(Outcome::Deny(denial))
+        }
+        Err(error) => {
+            flow.record(subject.as_ref(), AuditOutcome::Failed);
+            Err(error)
+        }
+    }
+}
+
+/// Sends a grant that passes upstream, and remembers the refresh token that comes of it.
+pub async fn passed_flow<S, U, C, A, O>(
+    flow: &Flow<'_, S, U, C, A, O>,
+    request: http::Request<Bytes>,
+) -> Result<UpstreamAnswer, GateError>
+where
+    S: RefreshRegistry,
+    U: TokenUpstream,
+    C: Clock,
+{
+    let answer = flow.upstream.send(request).await?;
+    if let Some(refresh_token) = IssuedTokens::read(answer.headers(), answer.body()).refresh_token {
+        flow.remember(&refresh_token, &flow.begun(false)).await;
+    }
+    Ok(answer)
+}
+
+impl<S, U, C, A, O> Flow<'_, S, U, C, A, O>
+where
+    S: RefreshRegistry,
+    C: Clock,
+{
+    /// A record that begins now, of nobody yet.
+    pub(super) fn begun(&self, is_verified: bool) -> RefreshRecord {
+        RefreshRecord { subject: None, began_at: self.clock.now(), is_verified }
+    }
+
+    /// Remembers a refresh token, where that is asked for. A store that does not take it costs its holder another
+    /// log-in later, and nothing now.
+    pub(super) async fn remember(&self, refresh_token: &Secret<String>, record: &RefreshRecord) {
+        let Some(for_secs) = self.remember_refresh_secs else { return };
+        let now = self.clock.now();
+        if let Err(error) = self.store.remember(refresh_token, record, for_secs, now).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(
+                error,
+                "a refresh token could not be remembered: its holder will have to log in again"
+            );
+        }
+    }
+
+    /// Remembers the refresh token of an answer that is about to be released.
+    pub(super) async fn remember_issued(
+        &self,
+        withheld: &WithheldToken<'_, O>,
+        subject: Option<&SubjectId>,
+        clearance: &Clearance,
+    ) where
+        O: Orphans,
+    {
+        if self.remember_refresh_secs.is_none() {
+            return;
+        }
+        if let Some(refresh_token) = withheld.refresh_token() {
+            let record = self.begun(matches!(clearance, Clearance::Verified(_)));
+            self.remember(&refresh_token, &RefreshRecord { subject: subject.cloned(), ..record }).await;
+        }
+    }
+}
