@@ -22,7 +22,7 @@ lint: ## formatting, clippy and rustdoc, warnings denied
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 
 # Needs `cargo install cargo-fuzz`. No sanitizer, for there is no unsafe code to watch: so stable Rust will do.
-FUZZ_TARGETS = token_request path_rule
+FUZZ_TARGETS = token_request path_rule tripwire
 FUZZ_SECS ?= 60
 fuzz: ## look for requests that are read in two ways: three platforms' readers, then FUZZ_SECS (60) seconds a target
 	DIFFERENTIAL_SEED=$${DIFFERENTIAL_SEED:-$$(date +%s)} DIFFERENTIAL_CASES=$${DIFFERENTIAL_CASES:-20000} \

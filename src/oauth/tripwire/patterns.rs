@@ -25,7 +25,7 @@ const HASHES: [&[u8]; 6] = [b"#", b"%23", b"\\x23", b"\\u0023", b"&#35;", b"&#x2
 /// `=`, likewise.
 const EQUALS: [&[u8]; 4] = [b"=", b"%3d", b"\\u003d", b"\\x3d"];
 /// Bytes of white space between a name, a colon and a value.
-const SPACE_MAX: usize = 64;
+const SPACE_MAX: usize = 1024;
 
 /// A member of a JSON object with a text for its value: `"access_token": "…"`. Objects that were put into a
 /// string, their quotes escaped, count; a schema (`"access_token": {"type": …`) does not.
@@ -33,20 +33,23 @@ pub(super) fn member(text: &[u8], at: usize) -> Finding {
     if !text[..at].ends_with(b"\"") {
         return Finding::Words;
     }
-    let mut rest = Rest(&text[at + NEEDLE.len()..]);
-    match rest
-        .quote()
-        .and_then(|()| rest.space())
-        .and_then(|()| rest.byte(b':'))
-        .and_then(|()| rest.space())
-        .and_then(|()| rest.quote())
-    {
+    match member_value(&mut Rest(&text[at + NEEDLE.len()..])) {
+        Ok(()) => Finding::Token,
         Err(finding) => finding,
-        Ok(()) => match rest.quote() {
-            Ok(()) => Finding::Words, // an empty text
-            Err(Finding::Unsure) => Finding::Unsure,
-            Err(_) => Finding::Token,
-        },
+    }
+}
+
+/// Reads on to the first character of the value.
+fn member_value(rest: &mut Rest<'_>) -> Result<(), Finding> {
+    rest.quote()?;
+    rest.space()?;
+    rest.byte(b':')?;
+    rest.space()?;
+    let nesting = rest.quote()?;
+    match rest.quote() {
+        Ok(end) if end == nesting => Err(Finding::Words), // an empty text
+        Err(Finding::Unsure) => Err(Finding::Unsure),
+        _ => Ok(()),
     }
 }
 
@@ -54,13 +57,13 @@ pub(super) fn member(text: &[u8], at: usize) -> Finding {
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
-    /// A quote, escaped as often as strings are nested.
-    fn quote(&mut self) -> Result<(), Finding> {
+    /// A quote, escaped as often as strings are nested: so many times.
+    fn quote(&mut self) -> Result<usize, Finding> {
         let escapes = self.0.iter().take_while(|b| **b == b'\\').count();
         match self.0.get(escapes) {
             Some(b'"') => {
                 self.0 = &self.0[escapes + 1..];
-                Ok(())
+                Ok(escapes)
             }
             Some(_) => Err(Finding::Words),
             None => Err(Finding::Unsure),
@@ -70,7 +73,8 @@ impl Rest<'_> {
     fn space(&mut self) -> Result<(), Finding> {
         let space = self.0.iter().take_while(|b| b.is_ascii_whitespace()).count();
         if space > SPACE_MAX {
-            return Err(Finding::Words);
+            // No server writes that, and what cannot be followed to its end is not let pass.
+            return Err(Finding::Token);
         }
         self.0 = &self.0[space..];
         Ok(())

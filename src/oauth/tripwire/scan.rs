@@ -55,21 +55,11 @@ pub(super) struct Scanner {
     last: Finding,
     /// Bytes since a form field began whose tag has not ended: what stands in it may be a token.
     in_field: Option<usize>,
-    /// Every letter comes with zero bytes: UTF-16 or UTF-32.
-    is_wide: bool,
 }
 
 impl Scanner {
     pub(super) const fn new(declared: Declared) -> Self {
-        Self {
-            declared,
-            kind: None,
-            kept: Vec::new(),
-            seen: 0,
-            last: Finding::Words,
-            in_field: None,
-            is_wide: false,
-        }
+        Self { declared, kind: None, kept: Vec::new(), seen: 0, last: Finding::Words, in_field: None }
     }
 
     /// Whether nothing more is looked for.
@@ -88,7 +78,7 @@ impl Scanner {
             return Finding::Words;
         }
         if !piece.is_empty() {
-            let piece = self.narrowed(piece);
+            let piece = narrowed(piece);
             self.last = self.look(&piece, false);
             self.seen += piece.len();
         }
@@ -184,16 +174,14 @@ impl Scanner {
             self.kept.drain(..surplus);
         }
     }
+}
 
-    /// The piece without the zero bytes of wide encodings (RFC 4627 section 3 tells them by the first four).
-    fn narrowed<'a>(&mut self, piece: &'a [u8]) -> Cow<'a, [u8]> {
-        if self.seen == 0 {
-            self.is_wide = piece.iter().take(4).any(|b| *b == 0)
-                || piece.starts_with(b"\xFF\xFE")
-                || piece.starts_with(b"\xFE\xFF");
-        }
-        if self.is_wide { piece.iter().filter(|b| **b != 0).copied().collect() } else { Cow::Borrowed(piece) }
+/// The piece without zero bytes: with them, it would be UTF-16 or UTF-32, and no other text has any.
+fn narrowed(piece: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(0, piece).is_none() {
+        return Cow::Borrowed(piece);
     }
+    piece.iter().filter(|b| **b != 0).copied().collect()
 }
 
 fn judge(text: &[u8], at: usize, kind: Kind, is_from_start: bool) -> Finding {
@@ -215,7 +203,10 @@ fn kind(declared: Declared, start: &[u8], is_all: bool) -> Option<Kind> {
         return Some(Kind::Json);
     }
     let is_enough = is_all || start.len() == START_BYTES;
-    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
+    // U+FEFF in UTF-8, and in the wide encodings.
+    let mark =
+        [&b"\xEF\xBB\xBF"[..], b"\xFF\xFE", b"\xFE\xFF"].into_iter().find(|mark| start.starts_with(mark));
+    let start = start[mark.map_or(0, <[u8]>::len)..].trim_ascii_start();
     if start.starts_with(b"{") || start.starts_with(b"[") || is_padded(start) {
         return Some(Kind::Json);
     }

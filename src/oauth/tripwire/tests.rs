@@ -47,6 +47,8 @@ fn issuing() -> Vec<(&'static str, String)> {
         ("application/json", format!(r#"{{"\u0061ccess_toke\u006E":"{TOKEN}"}}"#)),
         ("application/json", format!("<br />\n<b>Notice</b>: Undefined index: x\n{json}")),
         ("application/vnd.api+json", format!(r#"{{"data":[{{"access_token":"{TOKEN}"}}]}}"#)),
+        ("application/json", format!("{{\"access_token\"{}:\"{TOKEN}\"}}", " ".repeat(3000))),
+        ("application/json", format!(r#"{{"access_token":"\"{TOKEN}"}}"#)),
         ("", json.clone()),
         ("", format!("\n\n  {json}")),
         ("text/html; charset=utf-8", json.clone()),
