@@ -2,10 +2,11 @@
 # Requests per second, and CPU time of the proxy per request: direct, through nginx, through the gateway, in
 # one interleaved run. Prints a table, and keeps it in bench/results/latest.md.
 #
-#   ROUNDS=5 SECONDS_EACH=2 CONNECTIONS=32 SUBJECTS=200000 bench/run.sh
+#   ROUNDS=5 SECONDS_EACH=2 CONNECTIONS=32 SUBJECTS=200000 ONLY="get-1k get-1m" bench/run.sh
 set -euo pipefail
 cd "$(dirname "$0")"
 ROUNDS=${ROUNDS:-5} SECONDS_EACH=${SECONDS_EACH:-2} CONNECTIONS=${CONNECTIONS:-32} SUBJECTS=${SUBJECTS:-200000}
+ONLY=${ONLY:-get-1k get-1k-json get-1m passed no-factor challenged code}
 WORK=$PWD/.work RESULTS=$PWD/results
 rm -rf "$WORK"; mkdir -p "$WORK" "$RESULTS"
 
@@ -24,7 +25,7 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 PIDS=()
 trap 'kill "${PIDS[@]}" 2>/dev/null; wait 2>/dev/null' EXIT
 until_open() { for _ in $(seq 200); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep .05; done; echo "port $1 does not open" >&2; exit 1; }
-UPSTREAM=$(free_port) NGINX=$(free_port) REDIS=$(free_port) GATEWAY=$(free_port) EMBEDDED=$(free_port)
+UPSTREAM=$(free_port) NGINX=$(free_port) REDIS=$(free_port) GATEWAY=$(free_port) EMBEDDED=$(free_port) UNWATCHED=$(free_port)
 
 nginx_common="daemon off; worker_processes 1; error_log $WORK/error.log; events { worker_connections 4096; }"
 temp="client_body_temp_path $WORK/b; proxy_temp_path $WORK/p; fastcgi_temp_path $WORK/f; uwsgi_temp_path $WORK/u; scgi_temp_path $WORK/s;"
@@ -33,7 +34,9 @@ cat >"$WORK/upstream.conf" <<EOF
 $nginx_common pid $WORK/upstream.pid;
 http { access_log off; keepalive_requests 1000000000; $temp
   server { listen 127.0.0.1:$UPSTREAM; root $WORK;
-    location = /1k { return 200 "$(head -c 1024 /dev/zero | tr '\0' x)"; }
+    location = /1k { default_type text/html; return 200 "<!doctype html>$(head -c 1009 /dev/zero | tr '\0' x)"; }
+    location = /1k.json { default_type application/json; return 200 "{\\"a\\":\\"$(head -c 1016 /dev/zero | tr '\0' x)\\"}"; }
+    location = /1m { default_type application/octet-stream; }
     location = /oauth2/token { default_type application/json;
       return 200 '{"access_token":"0123456789012345678901234567890123456789","expires_in":3600,"token_type":"Bearer"}'; } } }
 EOF
@@ -55,14 +58,16 @@ echo "enrolling $SUBJECTS subjects …" >&2
 seed "redis://127.0.0.1:$REDIS" "$WORK/redis.keys" "$SUBJECTS" >"$WORK/codes.lua"
 seed "embedded:$WORK/store.db" "$WORK/store.keys" "$SUBJECTS" >"$WORK/codes-embedded.lua"
 
-gateway() { # PORT STORE KEYS
-    printf '[listen]\naddress = "127.0.0.1:%s"\nthreads = 1\n[upstream]\nurl = "http://127.0.0.1:%s"\n[store]\nurl = "%s"\n[sealing]\nkey_file = "%s"\n[admin]\naddress = "127.0.0.1:0"\n' \
-        "$1" "$UPSTREAM" "$2" "$3" >"$WORK/$1.toml"
+gateway() { # PORT STORE KEYS [MORE]
+    printf '[listen]\naddress = "127.0.0.1:%s"\nthreads = 1\n[upstream]\nurl = "http://127.0.0.1:%s"\n[store]\nurl = "%s"\n[sealing]\nkey_file = "%s"\n[admin]\naddress = "127.0.0.1:0"\n%s\n' \
+        "$1" "$UPSTREAM" "$2" "$3" "${4:-}" >"$WORK/$1.toml"
     ../target/release/tfa-gateway serve --config "$WORK/$1.toml" >"$WORK/$1.log" 2>&1 & PIDS+=($!); LAST=$!
     until_open "$1"
 }
 gateway "$GATEWAY" "redis://127.0.0.1:$REDIS" "$WORK/redis.keys"; GATEWAY_PID=$LAST
 gateway "$EMBEDDED" "embedded:$WORK/store.db" "$WORK/store.keys"; EMBEDDED_PID=$LAST
+# The same without the tripwire, which shows what that costs.
+gateway "$UNWATCHED" "embedded:$WORK/unwatched.db" "$WORK/unwatched.keys" $'[tripwire]\nmode = "off"'; UNWATCHED_PID=$LAST
 NGINX_PID=$(pgrep -P "$(cat "$WORK/nginx.pid")")
 
 cpu_ns() { local sum=0 ns; for task in /proc/"$1"/task/*/schedstat; do read -r ns _ <"$task"; sum=$((sum + ns)); done; echo $sum; }
@@ -91,11 +96,12 @@ measure() {
 
 one_round() {
     local work path
-    for work in get-1k get-1m passed no-factor challenged code; do
-        case $work in get-1k) path=/1k ;; get-1m) path=/1m ;; *) path=/oauth2/token ;; esac
+    for work in $ONLY; do
+        case $work in get-1k) path=/1k ;; get-1k-json) path=/1k.json ;; get-1m) path=/1m ;; *) path=/oauth2/token ;; esac
         [ $work = code ] || measure direct $work 0 "$UPSTREAM" $path
         [ $work = code ] || measure nginx $work "$NGINX_PID" "$NGINX" $path
         measure gateway $work "$GATEWAY_PID" "$GATEWAY" $path "$WORK/codes.lua"
+        case $work in get-*) measure unwatched $work "$UNWATCHED_PID" "$UNWATCHED" $path ;; esac
         case $work in no-factor | challenged | code) measure gateway-embedded $work "$EMBEDDED_PID" "$EMBEDDED" $path "$WORK/codes-embedded.lua" ;; esac
     done
 }
@@ -109,15 +115,15 @@ for line in open(sys.argv[1]):
     name, work, *numbers = line.split()
     samples[work, name].append([float(n) for n in numbers])
 median = {key: [statistics.median(column) for column in zip(*rows)] for key, rows in samples.items()}
-WORKS = {"get-1k": "GET 1 KB", "get-1m": "GET 1 MB", "passed": "POST token, another grant", "no-factor": "password grant, no factor",
+WORKS = {"get-1k": "GET 1 KB, a page", "get-1k-json": "GET 1 KB, JSON", "get-1m": "GET 1 MB", "passed": "POST token, another grant", "no-factor": "password grant, no factor",
          "challenged": "password grant, challenged", "code": "password grant, correct code"}
-print("| work | direct req/s | nginx req/s | nginx µs | gateway req/s | gateway µs | × nginx | Redis µs | embedded req/s | embedded µs |")
-print("|---|---|---|---|---|---|---|---|---|---|")
-for work, title in WORKS.items():
+print("| work | direct req/s | nginx req/s | nginx µs | gateway req/s | gateway µs | × nginx | without tripwire µs | Redis µs | embedded req/s | embedded µs |")
+print("|---|---|---|---|---|---|---|---|---|---|---|")
+for work, title in ((w, t) for w, t in WORKS.items() if (w, "gateway") in median):
     get = lambda name, column, form: format(median[work, name][column], form) if (work, name) in median else ""
     # nginx has no second factor: the grant with a code is compared with what it makes of one without.
     nginx = median[work if (work, "nginx") in median else "no-factor", "nginx"]
     print("|", " | ".join([title, get("direct", 0, ".0f"), get("nginx", 0, ".0f"), get("nginx", 1, ".1f"), get("gateway", 0, ".0f"),
-          get("gateway", 1, ".1f"), format(median[work, "gateway"][1] / nginx[1], ".2f"), get("gateway", 2, ".1f"),
+          get("gateway", 1, ".2f"), format(median[work, "gateway"][1] / nginx[1], ".2f"), get("unwatched", 1, ".2f"), get("gateway", 2, ".1f"),
           get("gateway-embedded", 0, ".0f"), get("gateway-embedded", 1, ".1f")]), "|")
 EOF

@@ -99,6 +99,17 @@ impl Watch {
                 return Ok(Response::from_parts(head, body.into()));
             }
         };
+        let first = body.frame().now_or_never();
+        if let Some(Some(Ok(frame))) = &first
+            && let Some(data) = frame.data_ref()
+            && body.is_end_stream()
+        {
+            // Most answers are here whole by now.
+            if let Err(tripped) = tripwire.whole(data) {
+                self.alarm(tripped)?;
+            }
+            return Ok(Response::from_parts(head, data.clone().into()));
+        }
         let mut watched = Watched::new(self, tripwire);
         let media_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         let is = |essence: &str| {
@@ -112,7 +123,7 @@ impl Watch {
         } else {
             usize::MAX
         };
-        watched.hold(&mut body, pieces).await?;
+        watched.hold(first, &mut body, pieces).await?;
         if let Some(error) = watched.failed.take() {
             // Nothing has left yet, so the client can be told.
             return Err(UpstreamError::Broken(error.into()).into());
@@ -131,6 +142,9 @@ impl Watch {
         if is_stopped { Err(tripped) } else { Ok(()) }
     }
 }
+
+/// What a body gives when it is asked: a piece, an error, or its end.
+type Polled = Option<Result<Frame<Bytes>, hyper::Error>>;
 
 /// What was seen of an answer, and how far it may go.
 #[derive(Debug)]
@@ -159,12 +173,18 @@ impl Watched {
     }
 
     /// Reads so many pieces at most, within the bounds.
-    async fn hold(&mut self, body: &mut AnswerBody, pieces: usize) -> Result<(), Tripped> {
+    async fn hold(
+        &mut self,
+        mut first: Option<Polled>,
+        body: &mut AnswerBody,
+        pieces: usize,
+    ) -> Result<(), Tripped> {
         let mut deadline = None;
         let mut bytes = 0;
-        for _ in 0..pieces {
-            // No timer is made for what is there already, as most answers are.
-            let frame = if let Some(frame) = body.frame().now_or_never() {
+        // What was taken from the body already is looked at in any case.
+        for _ in 0..pieces.max(usize::from(first.is_some())) {
+            // No timer is made for what is there already.
+            let frame = if let Some(frame) = first.take().or_else(|| body.frame().now_or_never()) {
                 frame
             } else {
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + HELD_FOR);
@@ -188,7 +208,7 @@ impl Watched {
         self.has_ended || self.failed.is_some() || self.tripwire.is_over() && self.held.is_empty()
     }
 
-    fn take(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), Tripped> {
+    fn take(&mut self, frame: Polled) -> Result<(), Tripped> {
         let frame = match frame {
             None => {
                 self.end()?;

@@ -12,14 +12,15 @@ const LEGIBLE: [&str; 4] = ["gzip", "br", "x-gzip", "identity"];
 /// several parts, which a server need not heed. A client always takes an answer that is not encoded.
 pub fn ask_legibly(headers: &mut HeaderMap) {
     headers.remove(ACCEPT_CHARSET);
-    if headers.get_all(RANGE).iter().any(|range| range.as_bytes().contains(&b',')) {
+    if headers.contains_key(RANGE) && headers.get_all(RANGE).iter().any(has_several_parts) {
         headers.remove(RANGE);
         headers.remove(IF_RANGE);
     }
     let mut lines = headers.get_all(ACCEPT_ENCODING).iter();
-    let Some(first) = lines.next() else { return };
-    if lines.next().is_none() && codings(first).all(is_legible) {
-        return;
+    match (lines.next(), lines.next()) {
+        (None, _) => return,
+        (Some(line), None) if codings(line).all(is_legible) => return,
+        _ => {}
     }
     let kept: Vec<&str> = headers
         .get_all(ACCEPT_ENCODING)
@@ -31,6 +32,10 @@ pub fn ask_legibly(headers: &mut HeaderMap) {
     if let Ok(value) = HeaderValue::from_str(&kept) {
         headers.insert(ACCEPT_ENCODING, value);
     }
+}
+
+fn has_several_parts(range: &HeaderValue) -> bool {
+    range.as_bytes().contains(&b',')
 }
 
 fn codings(line: &HeaderValue) -> impl Iterator<Item = &str> {

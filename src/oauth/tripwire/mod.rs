@@ -140,6 +140,21 @@ impl Tripwire {
         }
     }
 
+    /// Looks at a body that is here whole.
+    pub fn whole(mut self, body: &[u8]) -> Result<(), Tripped> {
+        match self.0 {
+            Reader::Plain(scanner) => match scanner.whole(body) {
+                Finding::Words | Finding::Unsure => Ok(()),
+                Finding::Token => Err(Tripped::Body),
+            },
+            Reader::Over => Ok(()),
+            Reader::Gzip(_) | Reader::Brotli(_) => {
+                self.feed(body)?;
+                self.finish()
+            }
+        }
+    }
+
     /// Looks at the next piece of the body, as it comes over the wire.
     pub fn feed(&mut self, piece: &[u8]) -> Result<Sight, Tripped> {
         let finding = match &mut self.0 {
@@ -246,26 +261,34 @@ fn declared(headers: &HeaderMap) -> Result<Option<Declared>, Tripped> {
     if lines.next().is_some() {
         return Ok(Some(Declared::Unknown));
     }
-    let text = String::from_utf8_lossy(line.as_bytes());
-    let (essence, parameters) = text.split_once(';').unwrap_or((&text, ""));
-    let essence = essence.trim().to_ascii_lowercase();
-    let is_vector = essence == "image/svg+xml"; // may hold scripts, but no token answer is one
-    if is_vector
-        || OPAQUE.contains(&essence.as_str())
-        || OPAQUE_FAMILIES.iter().any(|f| essence.starts_with(f))
-    {
-        return Ok(None);
-    }
-    if !parameters.is_empty() && is_foreign(&parameters.to_ascii_lowercase()) {
+    let Ok(text) = line.to_str() else { return Ok(Some(Declared::Unknown)) };
+    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let declared = kind_of(essence.trim());
+    if declared.is_some() && !parameters.is_empty() && is_foreign(&parameters.to_ascii_lowercase()) {
         return Err(Tripped::Unreadable("its charset is not one that it was asked for"));
     }
-    Ok(Some(if essence == "text/json" || essence.ends_with("/json") || essence.ends_with("+json") {
-        Declared::Json
-    } else if FILES.contains(&essence.as_str()) {
-        Declared::File
-    } else {
-        Declared::Unknown
-    }))
+    Ok(declared)
+}
+
+fn kind_of(essence: &str) -> Option<Declared> {
+    let is = |name: &&str| essence.eq_ignore_ascii_case(name);
+    // Most answers are one of these two.
+    if is(&"text/html") {
+        return Some(Declared::Unknown);
+    }
+    let ends = |end: &str| {
+        let at = essence.len().checked_sub(end.len());
+        at.and_then(|at| essence.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    };
+    if ends("/json") || ends("+json") {
+        return Some(Declared::Json);
+    }
+    let begins =
+        |family: &&str| essence.get(..family.len()).is_some_and(|head| head.eq_ignore_ascii_case(family));
+    if OPAQUE.iter().any(is) || OPAQUE_FAMILIES.iter().any(begins) {
+        return None;
+    }
+    Some(if FILES.iter().any(is) { Declared::File } else { Declared::Unknown })
 }
 
 fn is_foreign(parameters: &str) -> bool {

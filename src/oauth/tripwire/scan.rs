@@ -72,6 +72,24 @@ impl Scanner {
         }
     }
 
+    /// Looks at a body that is here whole: what [`Scanner::feed`] and [`Scanner::finish`] say, without keeping
+    /// anything for later.
+    pub(super) fn whole(mut self, body: &[u8]) -> Finding {
+        let text = narrowed(body);
+        let Some(kind) = kind(self.declared, &text[..text.len().min(START_BYTES)], true) else {
+            return Finding::Words;
+        };
+        let watched = match kind {
+            Kind::Ignored => return Finding::Words,
+            Kind::Json => JSON_WATCHED_MAX,
+            Kind::Page | Kind::Text => TEXT_WATCHED_MAX,
+        };
+        if !may_hold(&text[..text.len().min(watched)], kind) {
+            return Finding::Words;
+        }
+        self.feed(body).max(self.finish())
+    }
+
     /// Looks at the next piece.
     pub(super) fn feed(&mut self, piece: &[u8]) -> Finding {
         if self.is_over() {
@@ -149,11 +167,7 @@ impl Scanner {
 
     /// Whether the words may stand in the piece, or across its beginning.
     fn is_suspect(&self, piece: &[u8], kind: Kind) -> bool {
-        let may_hold = |text: &[u8]| {
-            WORDS.find(text).is_some()
-                || kind != Kind::Page && ESCAPE.find_iter(text).any(|at| is_letter(text, at))
-        };
-        if may_hold(piece) {
+        if may_hold(piece, kind) {
             return true;
         }
         if self.kept.is_empty() {
@@ -161,7 +175,7 @@ impl Scanner {
         }
         let mut seam = self.kept.clone();
         seam.extend_from_slice(&piece[..piece.len().min(BEFORE_MAX)]);
-        may_hold(&seam)
+        may_hold(&seam, kind)
     }
 
     fn keep(&mut self, piece: &[u8], bytes_max: usize) {
@@ -174,6 +188,11 @@ impl Scanner {
             self.kept.drain(..surplus);
         }
     }
+}
+
+/// Whether the words may stand in a text, as they are or escaped.
+fn may_hold(text: &[u8], kind: Kind) -> bool {
+    WORDS.find(text).is_some() || kind != Kind::Page && ESCAPE.find_iter(text).any(|at| is_letter(text, at))
 }
 
 /// The piece without zero bytes: with them, it would be UTF-16 or UTF-32, and no other text has any.

@@ -21,6 +21,14 @@ fn pass(answer: &HeaderMap, pieces: &[&[u8]]) -> (Vec<u8>, Option<Tripped>) {
         Ok(None) => return (pieces.concat(), None),
         Err(tripped) => return (passed, Some(tripped)),
     };
+    if let [whole] = pieces {
+        let by_pieces = {
+            let mut tripwire = Tripwire::for_answer(StatusCode::OK, answer).unwrap().unwrap();
+            tripwire.feed(whole).and_then(|_| tripwire.finish()).err()
+        };
+        let at_once = Tripwire::for_answer(StatusCode::OK, answer).unwrap().unwrap().whole(whole).err();
+        assert_eq!(at_once, by_pieces, "at once and in one piece");
+    }
     for piece in pieces {
         held.extend_from_slice(piece);
         match tripwire.feed(piece) {
