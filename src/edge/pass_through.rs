@@ -61,7 +61,7 @@ impl Gateway {
         }
         let wants_websocket = remove_from_request(&mut head.headers);
         drop_ambiguous_names(&mut head.headers);
-        let watch = Watch::over(&self.tripwire, &self.audit, &head.uri);
+        let watch = Watch::over(&self.tripwire, &self.audit, &head);
         if watch.is_some() {
             ask_legibly(&mut head.headers);
         }

@@ -15,14 +15,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Response, Uri, header::CONTENT_TYPE};
+use http::{Response, Uri, header::CONTENT_TYPE, request::Parts};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
 use super::{GatewayBody, PassThroughError, body::BodyError};
 use crate::{
-    oauth::tripwire::{Sight, Tripped, Tripwire},
+    oauth::tripwire::{Known, Sight, Tripped, Tripwire},
     step_up::{Audit as _, AuditEvent},
     telemetry::LogAudit,
     upstream::{AnswerBody, UpstreamError},
@@ -76,13 +76,19 @@ pub(super) struct Watch {
     mode: TripwireMode,
     audit: Rc<LogAudit>,
     target: Uri,
+    known: Known,
 }
 
 impl Watch {
     /// `None` where nobody looks.
-    pub(super) fn over(settings: &TripwireSettings, audit: &Rc<LogAudit>, target: &Uri) -> Option<Self> {
-        let is_watched = settings.mode != TripwireMode::Off && !settings.may_issue(target.path());
-        is_watched.then(|| Self { mode: settings.mode, audit: Rc::clone(audit), target: target.clone() })
+    pub(super) fn over(settings: &TripwireSettings, audit: &Rc<LogAudit>, asked: &Parts) -> Option<Self> {
+        let is_watched = settings.mode != TripwireMode::Off && !settings.may_issue(asked.uri.path());
+        is_watched.then(|| Self {
+            mode: settings.mode,
+            audit: Rc::clone(audit),
+            target: asked.uri.clone(),
+            known: Known::from_request(&asked.uri, &asked.headers),
+        })
     }
 
     /// Passes an answer on, or says why not.
@@ -91,7 +97,7 @@ impl Watch {
         response: Response<AnswerBody>,
     ) -> Result<Response<GatewayBody>, PassThroughError> {
         let (head, mut body) = response.into_parts();
-        let tripwire = match Tripwire::for_answer(head.status, &head.headers) {
+        let tripwire = match Tripwire::for_answer(&self.known, head.status, &head.headers) {
             Ok(Some(tripwire)) if !body.is_end_stream() => tripwire,
             Ok(_) => return Ok(Response::from_parts(head, body.into())),
             Err(tripped) => {

@@ -8,6 +8,9 @@ use super::{
     request::{Parameter, check, encode_form},
 };
 
+/// Encodings of encodings are followed so deep.
+const DECODINGS_MAX: usize = 8;
+
 /// Such a request, when every parser reads it alike.
 #[derive(Debug)]
 pub struct ImplicitRequest(Vec<Parameter>);
@@ -27,7 +30,9 @@ impl ImplicitRequest {
         {
             return false;
         }
-        let names: Vec<String> = query.split(['&', ';']).map(loosely).collect();
+        let Some(names) = query.split(['&', ';']).map(loosely).collect::<Option<Vec<String>>>() else {
+            return true; // encodings of encodings of encodings: no innocent query
+        };
         let has = |wanted: &str| names.iter().any(|name| name == wanted);
         has("response_type") && (has("password") || has("username"))
     }
@@ -77,14 +82,17 @@ fn has_capitals(query: &str) -> bool {
 }
 
 /// A name as the sloppiest server reads it: decoded to the end, cut at NUL and `[`, in lower case, and with `_` for
-/// whatever is no letter.
-fn loosely(pair: &str) -> String {
+/// whatever is no letter. `None` when decoding does not come to an end.
+fn loosely(pair: &str) -> Option<String> {
     let name = pair.split('=').next().unwrap_or_default();
     let mut bytes = name.as_bytes().to_vec();
-    loop {
+    for decoding in 0.. {
         let decoded: Vec<u8> = percent_decode(&bytes).collect();
         if decoded == bytes {
             break;
+        }
+        if decoding == DECODINGS_MAX {
+            return None;
         }
         bytes = decoded;
     }
@@ -97,7 +105,7 @@ fn loosely(pair: &str) -> String {
     if let Some(bracket) = text.find('[').filter(|at| text[*at..].contains(']')) {
         name.truncate(bracket);
     }
-    name
+    Some(name)
 }
 
 #[cfg(test)]
@@ -116,6 +124,7 @@ mod tests {
             "+response_type=token;+password=p",
             "response[type=token&password%00x=p",
             "?response_type=token&username=alice",
+            "%25252525252525252525252525252525=x",
         ] {
             assert!(ImplicitRequest::is_meant_by(query), "{query}");
         }

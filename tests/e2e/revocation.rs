@@ -280,19 +280,15 @@ fn a_client_that_leaves_while_the_store_is_asked_leaves_no_token() {
 fn a_client_that_leaves_before_the_server_has_answered_leaves_no_token() {
     let (stage, alice) = serving(StoreKind::Embedded, RFC7009);
     // Nothing is released to whoever is not there, with a right code as without one.
-    for request in [TokenRequest::alice(), TokenRequest::alice().code(&alice.code())] {
+    for (number, request) in
+        [TokenRequest::alice(), TokenRequest::alice().code(&alice.code())].iter().enumerate()
+    {
         stage.upstream.freeze();
         let mut client = TcpStream::connect(stage.gateway().address()).expect("connected");
         client.write_all(&request.bytes()).expect("sent");
         drop(client);
-        // Another connection is taken after that one: its request has been read by then.
-        assert_eq!(
-            exchange(stage.gateway().address(), b"BREW / HTTP/1.1\r\n\r\n").expect("a refusal").status,
-            400
-        );
         stage.upstream.thaw();
-        let before = counted(&stage, "revoked");
-        until_counted(&stage, "revoked", before + 1);
+        until_counted(&stage, "revoked", number as u64 + 1);
     }
     assert!(stage.upstream.issued_tokens().is_empty());
 }

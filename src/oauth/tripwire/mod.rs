@@ -3,6 +3,7 @@
 //! Invariants: what cannot be looked into is not called clear; a piece is called clear only when no value of a
 //! token begins in it; the work that one answer can cause is bounded.
 
+mod known;
 mod patterns;
 mod scan;
 
@@ -16,6 +17,7 @@ use http::{
 };
 use percent_encoding::percent_decode;
 
+pub use self::known::Known;
 use self::{
     patterns::Finding,
     scan::{Declared, Scanner},
@@ -99,8 +101,12 @@ const FILES: [&str; 5] = [
 const FOREIGN_CHARSETS: [&str; 7] = ["ibm", "cp0", "cp1026", "cp500", "ebcdic", "utf-7", "scsu"];
 
 impl Tripwire {
-    /// Judges the head of an answer; `None` means that there is nothing to watch.
-    pub fn for_answer(status: StatusCode, headers: &HeaderMap) -> Result<Option<Self>, Tripped> {
+    /// Judges the head of an answer to a client that knows some tokens already; `None` means that there is nothing to watch.
+    pub fn for_answer(
+        known: &Known,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Result<Option<Self>, Tripped> {
         if [LOCATION, CONTENT_LOCATION, REFRESH].iter().any(|name| redirects_with_token(headers, name)) {
             return Err(Tripped::Redirect);
         }
@@ -116,7 +122,7 @@ impl Tripwire {
                 }
             };
         }
-        let scanner = Scanner::new(declared);
+        let scanner = Scanner::new(declared, known.clone());
         let sink = |scanner| Sink { scanner, finding: Finding::Words };
         Ok(Some(Self(match coding(headers)? {
             Coding::Identity => Reader::Plain(scanner),

@@ -2,6 +2,8 @@
 //!
 //! A page may speak of tokens; an answer that issues one has the name and a value in one of a few shapes.
 
+use super::Known;
+
 /// What the words at one place are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Finding {
@@ -29,27 +31,42 @@ const SPACE_MAX: usize = 1024;
 
 /// A member of a JSON object with a text for its value: `"access_token": "…"`. Objects that were put into a
 /// string, their quotes escaped, count; a schema (`"access_token": {"type": …`) does not.
-pub(super) fn member(text: &[u8], at: usize) -> Finding {
+///
+/// A token that the client has already is only words.
+pub(super) fn member(text: &[u8], at: usize, known: &Known) -> Finding {
     if !text[..at].ends_with(b"\"") {
         return Finding::Words;
     }
-    match member_value(&mut Rest(&text[at + NEEDLE.len()..])) {
-        Ok(()) => Finding::Token,
+    match member_value(Rest(&text[at + NEEDLE.len()..])) {
+        Ok(value) => issued(value, known),
         Err(finding) => finding,
     }
 }
 
-/// Reads on to the first character of the value.
-fn member_value(rest: &mut Rest<'_>) -> Result<(), Finding> {
+/// Whether a value, of which the text may hold the beginning only, is handed over.
+fn issued(value: &[u8], known: &Known) -> Finding {
+    let end = value.iter().position(|b| matches!(b, b'"' | b'\\'));
+    let seen = &value[..end.unwrap_or(value.len())];
+    match end {
+        _ if !known.holds(seen, end.is_some()) => Finding::Token,
+        Some(_) => Finding::Words,
+        None if seen.len() > AFTER_MAX => Finding::Token,
+        None => Finding::Unsure,
+    }
+}
+
+/// What begins with the value.
+fn member_value(mut rest: Rest<'_>) -> Result<&[u8], Finding> {
     rest.quote()?;
     rest.space()?;
     rest.byte(b':')?;
     rest.space()?;
     let nesting = rest.quote()?;
+    let value = rest.0;
     match rest.quote() {
         Ok(end) if end == nesting => Err(Finding::Words), // an empty text
         Err(Finding::Unsure) => Err(Finding::Unsure),
-        _ => Ok(()),
+        _ => Ok(value),
     }
 }
 

@@ -7,7 +7,10 @@ use std::{borrow::Cow, sync::LazyLock};
 
 use memchr::memmem::Finder;
 
-use super::patterns::{self, AFTER_MAX, BEFORE_MAX, Finding, NEEDLE};
+use super::{
+    Known,
+    patterns::{self, AFTER_MAX, BEFORE_MAX, Finding, NEEDLE},
+};
 
 static WORDS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(NEEDLE));
 static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u00"));
@@ -46,6 +49,7 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Scanner {
     declared: Declared,
+    known: Known,
     /// `None` until enough was seen.
     kind: Option<Kind>,
     /// The end of what was seen.
@@ -58,8 +62,8 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
-    pub(super) const fn new(declared: Declared) -> Self {
-        Self { declared, kind: None, kept: Vec::new(), seen: 0, last: Finding::Words, in_field: None }
+    pub(super) const fn new(declared: Declared, known: Known) -> Self {
+        Self { declared, known, kind: None, kept: Vec::new(), seen: 0, last: Finding::Words, in_field: None }
     }
 
     /// Whether nothing more is looked for.
@@ -139,12 +143,28 @@ impl Scanner {
         let text = if kind == Kind::Page { Cow::Borrowed(whole.as_slice()) } else { unescaped(&whole) };
         let finding = WORDS
             .find_iter(&text)
-            .map(|at| judge(&text, at, kind, is_from_start))
+            .map(|at| self.judge(&text, at, kind, is_from_start))
             .max()
             .unwrap_or(Finding::Words)
             .max(if in_field { Finding::Unsure } else { Finding::Words });
         self.keep(&whole, if finding == Finding::Unsure { KEPT_MAX } else { BEFORE_MAX });
         finding
+    }
+
+    fn judge(&self, text: &[u8], at: usize, kind: Kind, is_from_start: bool) -> Finding {
+        let in_page = || patterns::fragment(text, at).max(patterns::hidden_field(text, at));
+        match kind {
+            Kind::Ignored => Finding::Words,
+            Kind::Json => patterns::member(text, at, &self.known),
+            Kind::Page => in_page(),
+            Kind::Text => {
+                let form = if is_from_start { patterns::form(text, at) } else { Finding::Words };
+                patterns::member(text, at, &self.known)
+                    .max(in_page())
+                    .max(patterns::element(text, at))
+                    .max(form)
+            }
+        }
     }
 
     /// Notes whether the text now ends within a form field's tag.
@@ -201,19 +221,6 @@ fn narrowed(piece: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(piece);
     }
     piece.iter().filter(|b| **b != 0).copied().collect()
-}
-
-fn judge(text: &[u8], at: usize, kind: Kind, is_from_start: bool) -> Finding {
-    let in_page = || patterns::fragment(text, at).max(patterns::hidden_field(text, at));
-    match kind {
-        Kind::Ignored => Finding::Words,
-        Kind::Json => patterns::member(text, at),
-        Kind::Page => in_page(),
-        Kind::Text => {
-            let form = if is_from_start { patterns::form(text, at) } else { Finding::Words };
-            patterns::member(text, at).max(in_page()).max(patterns::element(text, at)).max(form)
-        }
-    }
 }
 
 /// Tells a body by its first bytes; `None` when they are too few.

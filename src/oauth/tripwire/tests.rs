@@ -1,4 +1,4 @@
-use http::HeaderValue;
+use http::{HeaderValue, header::AUTHORIZATION};
 use proptest::prelude::*;
 
 use super::*;
@@ -15,18 +15,23 @@ fn typed(media_type: &str) -> HeaderMap {
 
 /// What a client gets of a body that comes in these pieces, and why the rest did not follow.
 fn pass(answer: &HeaderMap, pieces: &[&[u8]]) -> (Vec<u8>, Option<Tripped>) {
+    pass_to(&Known::default(), answer, pieces)
+}
+
+fn pass_to(known: &Known, answer: &HeaderMap, pieces: &[&[u8]]) -> (Vec<u8>, Option<Tripped>) {
     let (mut passed, mut held) = (Vec::new(), Vec::new());
-    let mut tripwire = match Tripwire::for_answer(StatusCode::OK, answer) {
+    let mut tripwire = match Tripwire::for_answer(known, StatusCode::OK, answer) {
         Ok(Some(tripwire)) => tripwire,
         Ok(None) => return (pieces.concat(), None),
         Err(tripped) => return (passed, Some(tripped)),
     };
     if let [whole] = pieces {
         let by_pieces = {
-            let mut tripwire = Tripwire::for_answer(StatusCode::OK, answer).unwrap().unwrap();
+            let mut tripwire = Tripwire::for_answer(known, StatusCode::OK, answer).unwrap().unwrap();
             tripwire.feed(whole).and_then(|_| tripwire.finish()).err()
         };
-        let at_once = Tripwire::for_answer(StatusCode::OK, answer).unwrap().unwrap().whole(whole).err();
+        let at_once =
+            Tripwire::for_answer(known, StatusCode::OK, answer).unwrap().unwrap().whole(whole).err();
         assert_eq!(at_once, by_pieces, "at once and in one piece");
     }
     for piece in pieces {
@@ -120,6 +125,34 @@ fn byte_by_byte_no_part_of_the_value_leaves() {
         let value_at = body.find(TOKEN).unwrap();
         assert!(passed.len() <= value_at, "{media_type}: {} of {value_at}", passed.len());
     }
+}
+
+#[test]
+fn a_token_that_the_client_has_already_passes_and_no_other_does() {
+    let body = format!(r#"{{"user_id":"1","access_token":"{TOKEN}"}}"#);
+    let knows = |target: &str, authorization: Option<&str>| {
+        let line = authorization.map(|value| (AUTHORIZATION, HeaderValue::from_str(value).unwrap()));
+        Known::from_request(&target.parse().unwrap(), &line.into_iter().collect())
+    };
+    let tripped = |known: &Known| {
+        let whole = pass_to(known, &typed("application/json"), &[body.as_bytes()]).1;
+        let pieces: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+        let (passed, tripped) = pass_to(known, &typed("application/json"), &pieces);
+        assert_eq!(tripped, whole);
+        if tripped.is_some() {
+            let value_at = body.find(TOKEN).unwrap();
+            assert!(passed.len() <= value_at, "{} of {value_at}", passed.len());
+        }
+        whole
+    };
+    assert_eq!(tripped(&knows(&format!("/oauth2/tokens/{TOKEN}"), None)), None);
+    assert_eq!(tripped(&knows(&format!("/info?access_token={}", TOKEN.replace('m', "%6d")), None)), None);
+    assert_eq!(tripped(&knows("/info", Some(&format!("Bearer {TOKEN}")))), None);
+    for known in [knows("/x", None), knows("/oauth2/tokens/2YotnFZFEjr1zCsicMWpAB", Some("Bearer 2Yotn"))] {
+        assert_eq!(tripped(&known), Some(Tripped::Body), "{known:?}");
+    }
+    let short = pass_to(&knows("/a", None), &typed("application/json"), &[br#"{"access_token":"a"}"#]).1;
+    assert_eq!(short, Some(Tripped::Body));
 }
 
 #[test]
@@ -261,7 +294,8 @@ fn a_redirect_with_a_token_is_stopped() {
 fn a_part_without_the_beginning_is_stopped_unless_the_whole_is_too_long_for_a_token() {
     let part = |media_type, range: &str| {
         let head = headers(&[(CONTENT_TYPE, media_type), (CONTENT_RANGE, range)]);
-        Tripwire::for_answer(StatusCode::PARTIAL_CONTENT, &head).map(|watched| watched.is_some())
+        Tripwire::for_answer(&Known::default(), StatusCode::PARTIAL_CONTENT, &head)
+            .map(|watched| watched.is_some())
     };
     assert!(matches!(part("application/json", "bytes 17-80/81"), Err(Tripped::Unreadable(_))));
     assert!(matches!(part("text/html", "bytes 17-80/*"), Err(Tripped::Unreadable(_))));

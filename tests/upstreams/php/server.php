@@ -208,7 +208,7 @@ if (preg_match('#^/oauth2/tokens/([^/?]+)$#', $path, $m)) {
     }
     $holder = @file_get_contents(token_file($token));
     record($request, ['route' => 'token_info']);
-    answer($holder === false ? 404 : 200, $holder === false ? ['error' => 'not_found'] : ['user_id' => $holder]);
+    answer($holder === false ? 404 : 200, $holder === false ? ['error' => 'not_found'] : ['client_id' => 'testclient', 'user_id' => $holder, 'access_token' => $m[1], 'scope' => 'basic']);
 }
 if ($path === '/oauth2/revoke') { // RFC 7009
     $status = revocation_outage() ?? (client_of($_POST) === null ? 401 : 200);
