@@ -277,23 +277,6 @@ fn a_client_that_leaves_while_the_store_is_asked_leaves_no_token() {
 }
 
 #[test]
-fn a_client_that_leaves_before_the_server_has_answered_leaves_no_token() {
-    let (stage, alice) = serving(StoreKind::Embedded, RFC7009);
-    // Nothing is released to whoever is not there, with a right code as without one.
-    for (number, request) in
-        [TokenRequest::alice(), TokenRequest::alice().code(&alice.code())].iter().enumerate()
-    {
-        stage.upstream.freeze();
-        let mut client = TcpStream::connect(stage.gateway().address()).expect("connected");
-        client.write_all(&request.bytes()).expect("sent");
-        drop(client);
-        stage.upstream.thaw();
-        until_counted(&stage, "revoked", number as u64 + 1);
-    }
-    assert!(stage.upstream.issued_tokens().is_empty());
-}
-
-#[test]
 fn the_gateways_own_client_can_be_the_one_that_asks() {
     let section = [
         ("style", "rfc7009"),

@@ -92,3 +92,27 @@ fn a_refused_upload_goes_no_further() {
     head.assert_status(413);
     assert_eq!(body, "no");
 }
+
+/// Elsewhere a client that leaves cancels its request. A grant may be under way to a token, which would live on
+/// unseen: it is waited for, and revoked.
+#[test]
+fn the_token_of_a_client_that_left_before_it_was_issued_is_revoked() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::with(&upstream.url(), &[("revocation.style", "'rfc7009'")]);
+    let body = "grant_type=password&username=bob&password=x&client_id=c";
+    let client = gateway.send(format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let mut server = upstream.accept();
+    server.read_head();
+    server.expect(body);
+    client.finish_sending();
+    drop(client);
+    let token = r#"{"access_token":"2YotnFZFEjr1zCsicMWpAA","token_type":"Bearer"}"#;
+    server.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{token}", token.len()));
+    let mut server = upstream.accept();
+    server.read_head();
+    server.read_through("token=2YotnFZFEjr1zCsicMWpAA");
+}
