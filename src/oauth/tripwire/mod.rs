@@ -72,31 +72,29 @@ impl std::fmt::Debug for Reader {
 /// Bytes that a decoder gives at once.
 const DECODED_BYTES: usize = 16 * 1024;
 
-/// Media types whose bodies are no text, and so hold nothing that a client takes for an answer.
-const OPAQUE: [&str; 14] = [
+/// Media types whose bodies are no answers to anybody: watched only if they begin as JSON does after all.
+const FILES: [&str; 19] = [
+    "application/ecmascript",
     "application/font-woff",
     "application/gzip",
+    "application/javascript",
+    "application/octet-stream",
     "application/pdf",
     "application/vnd.ms-fontobject",
     "application/wasm",
     "application/x-7z-compressed",
     "application/x-bzip2",
     "application/x-gzip",
+    "application/x-javascript",
     "application/x-tar",
     "application/x-xz",
     "application/zip",
     "application/zstd",
     "text/css",
+    "text/javascript",
     "text/vtt",
 ];
-const OPAQUE_FAMILIES: [&str; 4] = ["image/", "audio/", "video/", "font/"];
-const FILES: [&str; 5] = [
-    "application/octet-stream",
-    "application/javascript",
-    "application/x-javascript",
-    "text/javascript",
-    "application/ecmascript",
-];
+const FILE_FAMILIES: [&str; 4] = ["image/", "audio/", "video/", "font/"];
 /// Charsets in which ASCII letters are other bytes, by how their names begin. UTF-16 and UTF-32 are looked into.
 const FOREIGN_CHARSETS: [&str; 7] = ["ibm", "cp0", "cp1026", "cp500", "ebcdic", "utf-7", "scsu"];
 
@@ -113,7 +111,7 @@ impl Tripwire {
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             return Ok(None);
         }
-        let Some(declared) = declared(headers)? else { return Ok(None) };
+        let declared = declared(headers)?;
         if status == StatusCode::PARTIAL_CONTENT && is_late_part(headers) {
             return match declared {
                 Declared::File => Ok(None),
@@ -124,7 +122,12 @@ impl Tripwire {
         }
         let scanner = Scanner::new(declared, known.clone());
         let sink = |scanner| Sink { scanner, finding: Finding::Words };
-        Ok(Some(Self(match coding(headers)? {
+        let coding = match coding(headers) {
+            // A file that was never text is nobody's to look into.
+            Err(_) if declared == Declared::File => return Ok(None),
+            coding => coding?,
+        };
+        Ok(Some(Self(match coding {
             Coding::Identity => Reader::Plain(scanner),
             Coding::Gzip => Reader::Gzip(Box::new(MultiGzDecoder::new(sink(scanner)))),
             Coding::Brotli => Reader::Brotli(Box::new(DecompressorWriter::new(sink(scanner), DECODED_BYTES))),
@@ -260,41 +263,36 @@ fn coding(headers: &HeaderMap) -> Result<Coding, Tripped> {
     }
 }
 
-/// `None` for what is no text.
-fn declared(headers: &HeaderMap) -> Result<Option<Declared>, Tripped> {
+fn declared(headers: &HeaderMap) -> Result<Declared, Tripped> {
     let mut lines = headers.get_all(CONTENT_TYPE).iter();
-    let Some(line) = lines.next() else { return Ok(Some(Declared::Unknown)) };
-    if lines.next().is_some() {
-        return Ok(Some(Declared::Unknown));
-    }
-    let Ok(text) = line.to_str() else { return Ok(Some(Declared::Unknown)) };
+    let (Some(line), None) = (lines.next(), lines.next()) else { return Ok(Declared::Unknown) };
+    let Ok(text) = line.to_str() else { return Ok(Declared::Unknown) };
     let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let declared = kind_of(essence.trim());
-    if declared.is_some() && !parameters.is_empty() && is_foreign(&parameters.to_ascii_lowercase()) {
+    let declared = declared_by(essence.trim());
+    if declared != Declared::File && !parameters.is_empty() && is_foreign(&parameters.to_ascii_lowercase()) {
         return Err(Tripped::Unreadable("its charset is not one that it was asked for"));
     }
     Ok(declared)
 }
 
-fn kind_of(essence: &str) -> Option<Declared> {
+fn declared_by(essence: &str) -> Declared {
     let is = |name: &&str| essence.eq_ignore_ascii_case(name);
-    // Most answers are one of these two.
-    if is(&"text/html") {
-        return Some(Declared::Unknown);
-    }
+    let begins =
+        |family: &&str| essence.get(..family.len()).is_some_and(|head| head.eq_ignore_ascii_case(family));
     let ends = |end: &str| {
         let at = essence.len().checked_sub(end.len());
         at.and_then(|at| essence.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
     };
-    if ends("/json") || ends("+json") {
-        return Some(Declared::Json);
+    // Most answers are one of the first two.
+    if is(&"text/html") {
+        Declared::Unknown
+    } else if ends("/json") || ends("+json") {
+        Declared::Json
+    } else if FILES.iter().any(is) || FILE_FAMILIES.iter().any(begins) {
+        Declared::File
+    } else {
+        Declared::Unknown
     }
-    let begins =
-        |family: &&str| essence.get(..family.len()).is_some_and(|head| head.eq_ignore_ascii_case(family));
-    if OPAQUE.iter().any(is) || OPAQUE_FAMILIES.iter().any(begins) {
-        return None;
-    }
-    Some(if FILES.iter().any(is) { Declared::File } else { Declared::Unknown })
 }
 
 fn is_foreign(parameters: &str) -> bool {

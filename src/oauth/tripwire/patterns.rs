@@ -124,9 +124,11 @@ pub(super) fn fragment(text: &[u8], at: usize) -> Finding {
     Finding::Words
 }
 
-/// A form as the body, or a query on its own: `access_token=…`, at the very beginning.
+/// A form as the body: `access_token=…`, behind nothing but other parameters.
 pub(super) fn form(text: &[u8], at: usize) -> Finding {
-    if text[..at].iter().all(u8::is_ascii_whitespace) {
+    let before = text[..at].trim_ascii_start();
+    let is_of_form = |b: &u8| is_of_token(*b) || matches!(b, b'&' | b'=' | b'*');
+    if before.last().is_none_or(|b| *b == b'&') && before.iter().all(is_of_form) {
         return after_equals(&text[at + NEEDLE.len()..]).unwrap_or_else(|finding| finding);
     }
     Finding::Words
@@ -147,15 +149,22 @@ fn after_equals(rest: &[u8]) -> Result<Finding, Finding> {
     Err(Finding::Words)
 }
 
-/// An XML element: `<access_token>…`.
+/// An XML element: `<access_token>…`, also with attributes.
 pub(super) fn element(text: &[u8], at: usize) -> Finding {
     if !text[..at].ends_with(b"<") && !text[..at].ends_with(b":") {
         return Finding::Words;
     }
-    match &text[at + NEEDLE.len()..] {
-        [] | [b'>'] => Finding::Unsure,
-        [b'>', value, ..] if is_of_token(*value) => Finding::Token,
-        _ => Finding::Words,
+    let after = &text[at + NEEDLE.len()..];
+    match after.first() {
+        None => return Finding::Unsure,
+        Some(b'>' | b' ' | b'\t' | b'\r' | b'\n') => {}
+        Some(_) => return Finding::Words,
+    }
+    match after.iter().position(|b| *b == b'>').map(|end| after.get(end + 1)) {
+        Some(Some(value)) if is_of_token(*value) => Finding::Token,
+        Some(None) => Finding::Unsure,
+        None if after.len() < AFTER_MAX => Finding::Unsure,
+        Some(Some(_)) | None => Finding::Words,
     }
 }
 

@@ -236,7 +236,7 @@ fn kind(declared: Declared, start: &[u8], is_all: bool) -> Option<Kind> {
     if start.starts_with(b"{") || start.starts_with(b"[") || is_padded(start) {
         return Some(Kind::Json);
     }
-    let is_page = [&b"<!doctype"[..], b"<html", b"<!--"]
+    let is_page = [&b"<!doctype"[..], b"<html"]
         .iter()
         .any(|opening| start.get(..opening.len()).is_some_and(|s| s.eq_ignore_ascii_case(opening)));
     match declared {
@@ -246,10 +246,13 @@ fn kind(declared: Declared, start: &[u8], is_all: bool) -> Option<Kind> {
     }
 }
 
-/// JSON as a script: `/**/callback({`.
+/// JSON as a script, `callback({` and how frameworks guard it, or after what keeps it from being one.
 fn is_padded(start: &[u8]) -> bool {
-    let start = start.strip_prefix(b"/**/").unwrap_or(start).trim_ascii_start();
-    let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'.' | b'[' | b']');
+    const GUARDS: [&[u8]; 6] = [b"/**/", b"typeof ", b"for(;;)", b"while(1)", b"while(true)", b")]}'"];
+    if GUARDS.iter().any(|guard| start.starts_with(guard)) {
+        return true;
+    }
+    let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'.' | b'[' | b']' | b';');
     let name = start.iter().take_while(is_name).count();
     let Some(arguments) = start[name..].strip_prefix(b"(") else { return false };
     name > 0 && matches!(arguments.trim_ascii_start().first(), Some(b'{' | b'['))
