@@ -1,12 +1,11 @@
 //! `[identity]`: whose a token is.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use super::reader::Reader;
+use super::{reader::Reader, secret_file};
 use crate::{
     identity::Pointer,
     policy::AddressRule,
-    types::Secret,
     upstream::{ClientCredentials, EndpointUrl, OwnerSource, Question},
 };
 
@@ -101,7 +100,8 @@ fn client(reader: &mut Reader<'_>, base: &Path) -> Option<ClientCredentials> {
     let client_id = reader.text("identity.client_id", |text| {
         if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
     });
-    let client_secret = reader.text("identity.client_secret_file", |text| secret_in(&base.join(text)));
+    let client_secret =
+        reader.text("identity.client_secret_file", |text| secret_file::read(&base.join(text)));
     match (client_id, client_secret) {
         (Some(client_id), Some(client_secret)) => Some(ClientCredentials { client_id, client_secret }),
         (Some(_), None) if reader.is_faultless() => {
@@ -114,15 +114,4 @@ fn client(reader: &mut Reader<'_>, base: &Path) -> Option<ClientCredentials> {
         }
         _ => None,
     }
-}
-
-/// A secret in a file of its own, as Kubernetes mounts them; a line end after it is not part of it.
-fn secret_in(path: &Path) -> Result<Secret<String>, String> {
-    let text =
-        fs::read_to_string(path).map_err(|error| format!("must name a file that can be read ({error})"))?;
-    let secret = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
-    if secret.is_empty() || secret.chars().any(char::is_control) {
-        return Err("must name a file with the secret on one line".into());
-    }
-    Ok(Secret::new(secret.to_owned()))
 }

@@ -8,6 +8,7 @@ mod grants;
 mod identity;
 mod reader;
 mod revocation;
+mod secret_file;
 mod sections;
 mod settings;
 

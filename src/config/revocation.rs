@@ -4,16 +4,13 @@ use std::path::Path;
 
 use http::Method;
 
-use super::reader::Reader;
-use crate::{
-    types::Secret,
-    upstream::{RevocationClient, RevocationEndpoint, RevocationSettings, RevocationStyle, UpstreamUrl},
+use super::{reader::Reader, secret_file};
+use crate::upstream::{
+    ClientCredentials, RevocationClient, RevocationEndpoint, RevocationSettings, RevocationStyle, UpstreamUrl,
 };
 
 /// Where RFC 7009 servers have it, unless something else is set.
 const RFC7009_URL: &str = "/oauth2/revoke";
-/// Bytes of a client secret.
-const CLIENT_SECRET_BYTES_MAX: usize = 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
@@ -55,7 +52,7 @@ pub(super) fn read(
     let style = style.unwrap_or(Style::Off);
     let secret = reader.text("revocation.client_secret_file", |text| match style {
         Style::Off => Ok(None),
-        Style::Rfc7009 | Style::Request => secret_in(&base.join(text)).map(Some),
+        Style::Rfc7009 | Style::Request => secret_file::read(&base.join(text)).map(Some),
     });
     let url = reader.text("revocation.url", |text| Ok(text.to_owned()));
 
@@ -78,7 +75,7 @@ pub(super) fn read(
         }
     }
     let client = if own {
-        RevocationClient::Own { client_id: client_id?, client_secret: secret.flatten()? }
+        RevocationClient::Own(ClientCredentials { client_id: client_id?, client_secret: secret.flatten()? })
     } else {
         RevocationClient::Same
     };
@@ -97,21 +94,6 @@ pub(super) fn read(
             reader.contradiction("revocation.url", fault.to_string());
             None
         }
-    }
-}
-
-/// The first line of a file, which must be its only one.
-fn secret_in(path: &Path) -> Result<Secret<String>, String> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => Secret::new(text),
-        Err(error) => return Err(format!("must be a file that can be read ({error})")),
-    };
-    let secret = text.expose().trim_end_matches(['\r', '\n']);
-    let fits = (1..=CLIENT_SECRET_BYTES_MAX).contains(&secret.len()) && !secret.chars().any(char::is_control);
-    if fits {
-        Ok(Secret::new(secret.to_owned()))
-    } else {
-        Err("must be a file that holds the secret on one line of 1 to 1024 bytes".into())
     }
 }
 

@@ -117,7 +117,7 @@ fn a_source_of_subjects_says_what_it_needs() {
         ("source = 'introspection'\nclient_id = 'x'", "identity.client_secret_file: must be set"),
         (
             "source = 'introspection'\nclient_secret_file = '/none'",
-            "identity.client_secret_file: must name a file",
+            "identity.client_secret_file: must be a file that can be read",
         ),
         ("addresses = 'no'", "identity.addresses: must be aliases or names"),
     ] {

@@ -1,7 +1,7 @@
 //! `POST /oauth2/token`: read, parsed, sent upstream in our own words, and judged before it is answered.
 //!
 //! Invariants: no request reaches the upstream's token endpoint but the canonical one made here; the
-//! passcode never does; a password grant's answer leaves only by way of [`token_flow`].
+//! passcode never does; a password grant's answer leaves only by way of [`token_flow`](crate::step_up::token_flow).
 
 use std::{rc::Rc, time::Duration};
 

@@ -2,8 +2,10 @@
 
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use zeroize::Zeroizing;
 
 use super::UpstreamUrl;
+use crate::types::Secret;
 
 /// What stands in a URL for the token.
 const TOKEN: &str = "{token}";
@@ -45,6 +47,18 @@ impl EndpointUrl {
         self.path.contains(TOKEN)
     }
 
+    /// The whole URL, with the token in its place, if it has one. It is as secret as the token.
+    pub(super) fn absolute(&self, upstream: &UpstreamUrl, token: &str) -> Secret<String> {
+        let server = self.origin.as_ref().unwrap_or(upstream);
+        let encoded = Zeroizing::new(utf8_percent_encode(token, ENCODED).to_string());
+        Secret::new(format!("{server}{}", self.path.replacen(TOKEN, &encoded, 1)))
+    }
+
+    /// As it was configured, on the upstream or elsewhere.
+    pub(super) fn shown(&self, upstream: &UpstreamUrl) -> String {
+        format!("{}{}", self.origin.as_ref().unwrap_or(upstream), self.path)
+    }
+
     /// The request target, with the token in its place, if it has one.
     pub fn target(&self, token: &str) -> Option<Uri> {
         if !self.has_place_for_token() {
@@ -82,6 +96,8 @@ mod tests {
             "/a b",
             "/{tok}",
             "/{token}/{token}",
+            "http://{token}.example/x",
+            "/a\\b",
         ] {
             assert_eq!(EndpointUrl::parse(text), None, "{text}");
         }

@@ -6,6 +6,7 @@
 
 mod back_channel;
 mod body;
+mod client_credentials;
 mod connect;
 mod endpoint_url;
 mod error;
@@ -17,6 +18,7 @@ mod url;
 
 pub use back_channel::BackChannel;
 pub use body::{AnswerBody, ContinueGate, Progress, UpstreamBody};
+pub use client_credentials::ClientCredentials;
 pub use endpoint_url::EndpointUrl;
 pub use error::UpstreamError;
 pub use pool::{Pool, TunnelPlace, UpstreamSettings};
@@ -24,5 +26,5 @@ pub use revocation::{
     OrphanInbox, OrphanSender, RevocationChannel, RevocationClient, RevocationEndpoint, RevocationSettings,
     RevocationStyle, RevocationUrlFault, RevocationWorker, orphans,
 };
-pub use token_server::{ClientCredentials, OwnerSource, Question, TokenServer};
+pub use token_server::{OwnerSource, Question, TokenServer};
 pub use url::{UpstreamUrl, UpstreamUrlFault};

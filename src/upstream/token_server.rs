@@ -4,15 +4,13 @@
 //! sent to the configured place and to no other.
 
 use bytes::Bytes;
-use data_encoding::BASE64;
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST},
 };
 use serde_json::Value;
-use zeroize::Zeroizing;
 
-use super::{EndpointUrl, Pool, UpstreamError, UpstreamSettings};
+use super::{ClientCredentials, EndpointUrl, Pool, UpstreamError, UpstreamSettings};
 use crate::{
     headers::copy_forwarded,
     identity::{ClaimFault, Pointer, subject_at, subject_of_jwt},
@@ -50,15 +48,6 @@ pub enum Question {
     Userinfo,
     /// A `GET` of a URL with the token in it, as Drupal's `oauth2_server` has it.
     TokenInfo,
-}
-
-/// The gateway's own client at the upstream (RFC 6749 section 2.3.1).
-#[derive(Debug, Clone)]
-pub struct ClientCredentials {
-    /// Its identifier.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: Secret<String>,
 }
 
 /// The OAuth2 server as the flow needs it: it issues tokens, and says whose they are. One a runtime thread.
@@ -164,11 +153,11 @@ impl Question {
         match self {
             Self::TokenInfo => {}
             Self::Userinfo => {
-                headers.insert(AUTHORIZATION, authorization("Bearer", token)?);
+                headers.insert(AUTHORIZATION, authorization(&Secret::new(format!("Bearer {token}")))?);
             }
             Self::Introspection(client) => {
                 if let Some(client) = client {
-                    headers.insert(AUTHORIZATION, client.basic()?);
+                    headers.insert(AUTHORIZATION, authorization(&client.basic())?);
                 }
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
                 let mut form = form_urlencoded::Serializer::new(String::new());
@@ -181,17 +170,9 @@ impl Question {
     }
 }
 
-impl ClientCredentials {
-    fn basic(&self) -> Result<HeaderValue, OwnerError> {
-        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let secret = Zeroizing::new(encoded(self.client_secret.expose()));
-        let pair = Zeroizing::new(format!("{}:{}", encoded(&self.client_id), *secret));
-        authorization("Basic", &BASE64.encode(pair.as_bytes()))
-    }
-}
-
-fn authorization(scheme: &str, credentials: &str) -> Result<HeaderValue, OwnerError> {
-    let mut value = HeaderValue::from_str(&format!("{scheme} {credentials}"))
+/// A header that no log shows.
+fn authorization(value: &Secret<String>) -> Result<HeaderValue, OwnerError> {
+    let mut value = HeaderValue::from_str(value.expose())
         .map_err(|_| OwnerError::NotTold("the token does not fit into a header"))?;
     value.set_sensitive(true);
     Ok(value)

@@ -4,17 +4,13 @@ use http::{
     HeaderMap, HeaderValue,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use zeroize::Zeroizing;
 
-use super::{RevocationClient, RevocationSettings, RevocationStyle, endpoint::TOKEN_PLACE};
+use super::{RevocationClient, RevocationSettings, RevocationStyle};
 use crate::{
     step_up::{Orphan, OrphanClient},
     types::Secret,
+    upstream::ClientCredentials,
 };
-
-/// All but the unreserved characters (RFC 3986 section 2.3).
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Which of the two a token is (RFC 7009 section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +50,8 @@ pub(super) fn parts(
     }
     let client = match &settings.client {
         RevocationClient::Same => orphan.client.clone(),
-        RevocationClient::Own { client_id, client_secret } => {
-            OrphanClient { authorization: Some(basic(client_id, client_secret)), ..OrphanClient::default() }
+        RevocationClient::Own(own) => {
+            OrphanClient { authorization: Some(own.basic()), ..OrphanClient::default() }
         }
     };
     match &settings.style {
@@ -76,21 +72,23 @@ pub(super) fn parts(
             authorize(&mut headers, client.authorization.as_ref());
             Parts {
                 method: http::Method::POST,
-                url: Secret::new(settings.endpoint.url().to_owned()),
+                url: settings.endpoint.url(token),
                 headers,
                 body: Secret::new(form.finish()),
             }
         }
         RevocationStyle::Request(method) => {
             let authorization = match (&client.authorization, &client.client_id, &client.client_secret) {
-                (None, Some(client_id), Some(client_secret)) => Some(basic(client_id, client_secret)),
+                (None, Some(client_id), Some(client_secret)) => {
+                    let (client_id, client_secret) = (client_id.clone(), client_secret.clone());
+                    Some(ClientCredentials { client_id, client_secret }.basic())
+                }
                 (authorization, ..) => authorization.clone(),
             };
             authorize(&mut headers, authorization.as_ref());
-            let encoded = Zeroizing::new(utf8_percent_encode(token.expose(), ENCODED).to_string());
             Parts {
                 method: method.clone(),
-                url: Secret::new(settings.endpoint.url().replace(TOKEN_PLACE, &encoded)),
+                url: settings.endpoint.url(token),
                 headers,
                 body: Secret::new(String::new()),
             }
@@ -104,13 +102,6 @@ fn authorize(headers: &mut HeaderMap, authorization: Option<&Secret<String>>) {
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
-}
-
-/// HTTP Basic, both parts encoded as a form first (RFC 6749 section 2.3.1).
-fn basic(client_id: &str, client_secret: &Secret<String>) -> Secret<String> {
-    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = Zeroizing::new(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
-    Secret::new(format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())))
 }
 
 #[cfg(test)]
@@ -181,7 +172,10 @@ mod tests {
 
     #[test]
     fn the_gateways_own_client_goes_to_a_server_of_its_own_without_the_sites_host() {
-        let own = RevocationClient::Own { client_id: "gate way".into(), client_secret: secret("s:1") };
+        let own = RevocationClient::Own(ClientCredentials {
+            client_id: "gate way".into(),
+            client_secret: secret("s:1"),
+        });
         let of = OrphanClient { authorization: Some(secret("Basic abc")), ..OrphanClient::default() };
         let made = made(RevocationStyle::Rfc7009, "https://auth.example/r", own, of);
         let expected = format!("Basic {}", data_encoding::BASE64.encode(b"gate+way:s%3A1"));
