@@ -27,7 +27,7 @@ use crate::{
         health::Health,
         listener::{self, ListenSettings},
     },
-    step_up::{Clock as _, StoreError},
+    step_up::Clock as _,
     store::{Opener, Store, StoreOpenError},
     telemetry::{LogAudit, Metrics, SystemClock},
     upstream::{
@@ -65,9 +65,6 @@ pub enum AppError {
     /// The store or its key file could not be opened.
     #[error(transparent)]
     Store(#[from] StoreOpenError),
-    /// Work on the store failed.
-    #[error(transparent)]
-    StoreWork(#[from] StoreError),
     /// The connection to the upstream cannot be set up (its TLS settings, say).
     #[error("the upstream cannot be used")]
     Upstream(#[from] UpstreamError),
@@ -165,13 +162,10 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
 }
 
 /// Opens the configured store for one piece of work, on a runtime of its own.
-pub fn with_store<T>(
-    settings: &Settings,
-    work: impl AsyncFnOnce(&Store) -> Result<T, StoreError>,
-) -> Result<T, AppError> {
+pub fn with_store<T>(settings: &Settings, work: impl AsyncFnOnce(&Store) -> T) -> Result<T, AppError> {
     install_tls_provider();
     let opener = opener(settings)?;
-    runtime()?.block_on(async { Ok(work(&opener.open()?).await?) })
+    runtime()?.block_on(async { Ok(work(&opener.open()?).await) })
 }
 
 fn opener(settings: &Settings) -> Result<Opener, StoreOpenError> {

@@ -1,14 +1,17 @@
-//! Enrolling a TOTP factor.
+//! What is made for a person, and shown to them once.
 
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
-    factor::totp::{Totp, TotpParameters},
-    step_up::{EnrolmentRegistry, NewFactor, StoreError},
+    factor::{
+        PresentedRecoveryCode, recovery_code_text,
+        totp::{Totp, TotpParameters},
+    },
+    step_up::{NewFactor, StoreError},
     types::{
         FactorId, Secret, SubjectId, UnixTime,
-        limits::{LABEL_BYTES_MAX, TOTP_SECRET_BYTES},
+        limits::{LABEL_BYTES_MAX, RECOVERY_CODE_BYTES, RECOVERY_CODES, TOTP_SECRET_BYTES},
     },
 };
 
@@ -32,8 +35,8 @@ pub struct NewEnrolment {
 pub struct Enrolled {
     /// The new factor.
     pub factor_id: FactorId,
-    /// How many factors the subject has now.
-    pub factors: usize,
+    /// How many factors the subject has now; `None` if this one waits for its confirmation.
+    pub factors: Option<usize>,
     /// The secret, to be typed. Never to be logged.
     pub secret_base32: Zeroizing<String>,
     /// The key URI, to be drawn as a QR code. Never to be logged.
@@ -46,6 +49,7 @@ impl Enrolled {
         json!({
             "subject": subject.as_str(),
             "factor_id": self.factor_id.as_str(),
+            "is_pending": self.factors.is_none(),
             "factors": self.factors,
             "secret": *self.secret_base32,
             "otpauth_uri": *self.otpauth_uri,
@@ -53,28 +57,67 @@ impl Enrolled {
     }
 }
 
-/// Adds a factor to a subject.
-pub async fn enrol(
-    registry: &impl EnrolmentRegistry,
-    subject: &SubjectId,
-    new: NewEnrolment,
-    now: UnixTime,
-) -> Result<Enrolled, StoreError> {
-    let label = new.label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
-    if label.as_ref().is_some_and(|l| l.len() > LABEL_BYTES_MAX || l.chars().any(char::is_control)) {
-        return Err(StoreError::Refused("a label must be at most 64 bytes long, without control characters"));
+/// What is shown of a new factor, before it has a name.
+pub(super) struct Shown {
+    secret_base32: Zeroizing<String>,
+    otpauth_uri: Zeroizing<String>,
+}
+
+impl Shown {
+    pub(super) fn of(self, factor_id: FactorId, factors: Option<usize>) -> Enrolled {
+        let Self { secret_base32, otpauth_uri } = self;
+        Enrolled { factor_id, factors, secret_base32, otpauth_uri }
     }
+}
+
+/// Checks what is to be enrolled, and makes a secret where none is given.
+pub(super) fn prepare(new: NewEnrolment, now: UnixTime) -> Result<(NewFactor, Shown), StoreError> {
+    let label = checked_label(new.label)?;
     let secret = match new.secret {
         Some(secret) => secret,
         None => random_secret()?,
     };
     let totp = Totp::new(new.parameters, &secret)
         .map_err(|_| StoreError::Refused("a TOTP secret must have 16 to 128 bytes (128 bits or more)"))?;
-    let secret_base32 = totp.secret_base32();
-    let otpauth_uri = totp.otpauth_uri(&new.issuer, &new.account);
-    let (factor_id, factors) =
-        registry.enrol(subject, NewFactor { id: None, label, enrolled_at: now, totp }).await?;
-    Ok(Enrolled { factor_id, factors, secret_base32, otpauth_uri })
+    let shown = Shown {
+        secret_base32: totp.secret_base32(),
+        otpauth_uri: totp.otpauth_uri(&new.issuer, &new.account),
+    };
+    Ok((NewFactor { id: None, label, enrolled_at: now, totp }, shown))
+}
+
+/// A label as it is kept: trimmed, and none if it is empty.
+pub(super) fn checked_label(label: Option<String>) -> Result<Option<String>, StoreError> {
+    let label = label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
+    if label.as_ref().is_some_and(|l| l.len() > LABEL_BYTES_MAX || l.chars().any(char::is_control)) {
+        return Err(StoreError::Refused("a label must be at most 64 bytes long, without control characters"));
+    }
+    Ok(label)
+}
+
+/// Recovery codes, to be shown once. Never to be logged.
+#[derive(Debug)]
+pub struct RecoveryCodes(Vec<Zeroizing<String>>);
+
+impl RecoveryCodes {
+    pub(super) fn random() -> Result<Self, StoreError> {
+        let mut codes = Vec::with_capacity(RECOVERY_CODES);
+        for _ in 0..RECOVERY_CODES {
+            let mut random = Zeroizing::new([0; RECOVERY_CODE_BYTES]);
+            getrandom::fill(&mut *random).map_err(|error| StoreError::Failed(error.into()))?;
+            codes.push(recovery_code_text(&random));
+        }
+        Ok(Self(codes))
+    }
+
+    pub(super) fn presented(&self) -> Vec<PresentedRecoveryCode> {
+        self.0.iter().filter_map(|code| PresentedRecoveryCode::parse(code.as_bytes())).collect()
+    }
+
+    /// The codes, as a person types them.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|code| code.as_str())
+    }
 }
 
 fn random_secret() -> Result<Secret<Vec<u8>>, StoreError> {

@@ -5,7 +5,8 @@ use std::fmt;
 use serde_json::json;
 
 use crate::{
-    step_up::{EnrolmentRegistry, StoreError, SubjectStatus},
+    policy::lockout::Ledger,
+    step_up::{NameSummary, SubjectStatus, TrailEvent},
     types::{SubjectId, UnixTime},
 };
 
@@ -17,25 +18,43 @@ pub struct StatusReport {
     now: UnixTime,
 }
 
-/// Asks the store.
-pub async fn status(
-    registry: &impl EnrolmentRegistry,
-    subject: &SubjectId,
-    now: UnixTime,
-) -> Result<StatusReport, StoreError> {
-    let status = registry.status(subject).await?;
-    Ok(StatusReport { subject: subject.clone(), status, now })
-}
-
 impl StatusReport {
+    pub(super) const fn new(subject: SubjectId, status: SubjectStatus, now: UnixTime) -> Self {
+        Self { subject, status, now }
+    }
+
+    /// The subject.
+    pub const fn subject(&self) -> &SubjectId {
+        &self.subject
+    }
+
+    /// What is known of it.
+    pub const fn status(&self) -> &SubjectStatus {
+        &self.status
+    }
+
     /// Seconds until attempts are looked at again; `None` if they are looked at.
-    fn locked_for_secs(&self) -> Option<u64> {
-        Some(self.now.secs_until(self.status.ledger.locked_until)).filter(|secs| *secs > 0)
+    fn locked_for_secs(&self, ledger: &Ledger) -> Option<u64> {
+        Some(self.now.secs_until(ledger.locked_until)).filter(|secs| *secs > 0)
+    }
+
+    fn attempts_json(&self, ledger: &Ledger) -> serde_json::Value {
+        json!({
+            "failures": ledger.failures.len(),
+            "failures_in_a_row": ledger.failures_in_a_row,
+            "locks_in_a_row": ledger.locks_in_a_row,
+            "locked_for_secs": self.locked_for_secs(ledger),
+            "locked_for_good": ledger.is_locked_for_good(),
+        })
+    }
+
+    /// Whether a factor counts.
+    pub fn is_enrolled(&self) -> bool {
+        self.status.factors.iter().any(|factor| !factor.is_pending)
     }
 
     /// The documented JSON of `tfa-gateway status --json`.
     pub fn to_json(&self) -> serde_json::Value {
-        let ledger = &self.status.ledger;
         let factors: Vec<_> = self
             .status
             .factors
@@ -43,6 +62,7 @@ impl StatusReport {
             .map(|factor| {
                 json!({
                     "id": factor.id,
+                    "is_pending": factor.is_pending,
                     "label": factor.label,
                     "algorithm": factor.parameters.map(|p| p.algorithm().as_str()),
                     "digits": factor.parameters.map(|p| p.digits()),
@@ -54,17 +74,20 @@ impl StatusReport {
                 })
             })
             .collect();
-        json!({
+        let mut report = json!({
             "subject": self.subject.as_str(),
             "alias_of": self.status.alias_of.as_ref().map(SubjectId::as_str),
-            "enrolled": !factors.is_empty(),
+            "enrolled": self.is_enrolled(),
             "factors": factors,
-            "failures": ledger.failures.len(),
-            "failures_in_a_row": ledger.failures_in_a_row,
-            "locks_in_a_row": ledger.locks_in_a_row,
-            "locked_for_secs": self.locked_for_secs(),
-            "locked_for_good": ledger.is_locked_for_good(),
-        })
+            "recovery_codes": self.status.recovery_codes,
+            "recovery_code_attempts": self.attempts_json(&self.status.recovery_ledger),
+        });
+        if let (Some(report), serde_json::Value::Object(attempts)) =
+            (report.as_object_mut(), self.attempts_json(&self.status.ledger))
+        {
+            report.extend(attempts);
+        }
+        report
     }
 }
 
@@ -73,7 +96,7 @@ impl fmt::Display for StatusReport {
         if let Some(subject) = &self.status.alias_of {
             return writeln!(f, "  alias of {subject}");
         }
-        let enrolled = if self.status.factors.is_empty() { "not enrolled" } else { "enrolled" };
+        let enrolled = if self.is_enrolled() { "enrolled" } else { "not enrolled" };
         writeln!(f, "  {enrolled}")?;
         for factor in &self.status.factors {
             write!(f, "  factor {}", factor.id)?;
@@ -88,20 +111,55 @@ impl fmt::Display for StatusReport {
                 Some(key) => write!(f, ", sealed with {key}")?,
                 None => write!(f, ", not sealed")?,
             }
+            if factor.is_pending {
+                write!(f, ", waits for its confirmation")?;
+            }
             writeln!(f)?;
             if let Some(problem) = &factor.problem {
                 writeln!(f, "    PROBLEM: {problem}; no token is released for this subject")?;
             }
         }
-        let ledger = &self.status.ledger;
-        if ledger.failures_in_a_row > 0 {
-            writeln!(f, "  {} failed attempts since the last success", ledger.failures_in_a_row)?;
+        if self.is_enrolled() {
+            writeln!(f, "  {} recovery codes left", self.status.recovery_codes)?;
         }
-        if ledger.is_locked_for_good() {
-            writeln!(f, "  LOCKED until an administrator runs `tfa-gateway unlock {}`", self.subject)?;
-        } else if let Some(secs) = self.locked_for_secs() {
-            writeln!(f, "  LOCKED for another {secs} s")?;
+        for (ledger, what) in
+            [(&self.status.ledger, ""), (&self.status.recovery_ledger, " with recovery codes")]
+        {
+            if ledger.failures_in_a_row > 0 {
+                writeln!(f, "  {} failed attempts{what} since the last success", ledger.failures_in_a_row)?;
+            }
+            if ledger.is_locked_for_good() {
+                writeln!(
+                    f,
+                    "  LOCKED{what} until an administrator runs `tfa-gateway unlock {}`",
+                    self.subject
+                )?;
+            } else if let Some(secs) = self.locked_for_secs(ledger) {
+                writeln!(f, "  LOCKED{what} for another {secs} s")?;
+            }
         }
         Ok(())
     }
+}
+
+/// One name of a list, as JSON.
+pub fn name_json(name: &NameSummary) -> serde_json::Value {
+    json!({
+        "subject": name.name.as_str(),
+        "alias_of": name.alias_of.as_ref().map(SubjectId::as_str),
+        "factors": name.factors,
+        "pending_factors": name.pending,
+        "recovery_codes": name.recovery_codes,
+    })
+}
+
+/// One event of the audit trail, as JSON.
+pub fn event_json(event: &TrailEvent) -> serde_json::Value {
+    json!({
+        "at": event.at.as_secs(),
+        "actor": event.actor.as_str(),
+        "change": event.change.as_str(),
+        "subject": event.subject.as_ref().map(SubjectId::as_str),
+        "object": event.object,
+    })
 }

@@ -2,11 +2,8 @@
 
 use clap::Args;
 
-use super::{
-    CliError,
-    subject::{on_store, resolve},
-};
-use crate::{admin, config::Settings};
+use super::{CliError, administer, subject::resolve};
+use crate::config::Settings;
 
 /// Which name, and whose.
 #[derive(Debug, Args)]
@@ -31,7 +28,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
     let alias = resolve(&arguments.alias)?;
     let otherwise = "alias failed (`tfa-gateway status` says how things are)";
     let Some(subject) = &arguments.subject else {
-        let removed = on_store(settings, otherwise, async |store| admin::remove_alias(store, &alias).await)?;
+        let removed = administer(settings, otherwise, async |admin| admin.remove_alias(&alias).await)?;
         if arguments.json {
             println!("{}", serde_json::json!({ "alias": alias.as_str(), "removed": removed }));
         } else {
@@ -40,7 +37,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
         return Ok(());
     };
     let subject = resolve(subject)?;
-    on_store(settings, otherwise, async |store| admin::add_alias(store, &alias, &subject).await)?;
+    administer(settings, otherwise, async |admin| admin.add_alias(&alias, &subject).await)?;
     if arguments.json {
         println!("{}", serde_json::json!({ "alias": alias.as_str(), "subject": subject.as_str() }));
     } else {

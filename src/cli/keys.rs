@@ -1,25 +1,104 @@
-//! `tfa-gateway keys generate`
+//! `tfa-gateway keys`: the key file, and what is sealed with its keys.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use super::CliError;
-use crate::{config::Settings, step_up::Clock as _, store::key_file, telemetry::SystemClock};
+use super::{CliError, administer, progress::Progress};
+use crate::{
+    config::Settings,
+    step_up::{Clock as _, ListQuery},
+    store::key_file,
+    telemetry::SystemClock,
+    types::limits::LIST_PAGE_MAX,
+};
 
 /// What can be done with the key file.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Add a key to the key file and make it the current one; older keys go on opening
-    Generate,
+    Generate(GenerateArguments),
+    /// Seal all records with the current key, so that older keys can be taken out of the key file
+    Rotate(RotateArguments),
+}
+
+/// How it is told.
+#[derive(Debug, Args)]
+pub(super) struct GenerateArguments {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// How it is told.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  tfa-gateway keys generate && tfa-gateway keys rotate\n\nIt may be stopped at any time and run again: what is done stays done."
+)]
+pub(super) struct RotateArguments {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(settings: &Settings, command: &Command) -> Result<(), CliError> {
     match command {
-        Command::Generate => {
-            let path = &settings.key_file;
-            let id = key_file::generate(path, SystemClock.now())
-                .map_err(|error| CliError::Failed("no key was added".into(), error.into()))?;
-            println!("{} seals from now on; keep a copy of {} apart from the store", id, path.display());
-            Ok(())
-        }
+        Command::Generate(arguments) => generate(settings, arguments),
+        Command::Rotate(arguments) => rotate(settings, arguments),
     }
+}
+
+fn generate(settings: &Settings, arguments: &GenerateArguments) -> Result<(), CliError> {
+    let path = &settings.key_file;
+    let id = key_file::generate(path, SystemClock.now())
+        .map_err(|error| CliError::Failed("no key was added".into(), error.into()))?;
+    if arguments.json {
+        println!("{}", serde_json::json!({ "key_id": id.as_str() }));
+    } else {
+        println!("{} seals from now on; keep a copy of {} apart from the store", id, path.display());
+    }
+    Ok(())
+}
+
+fn rotate(settings: &Settings, arguments: &RotateArguments) -> Result<(), CliError> {
+    let current = key_file::load(&settings.key_file)
+        .map_err(|error| CliError::Failed("nothing was sealed anew".into(), error.into()))?;
+    let mut query = ListQuery { limit: LIST_PAGE_MAX, ..ListQuery::default() };
+    let otherwise =
+        "not all records were sealed anew; those that were stay so, and a further run does the rest";
+    let (names, records, failed) = administer(settings, otherwise, async |admin| {
+        let progress = Progress::start("subjects");
+        let (mut names, mut records, mut failed) = (0_u64, 0, 0_u64);
+        loop {
+            let page = admin.list(&query).await?;
+            for name in &page.names {
+                match admin.reseal(&name.name).await {
+                    Ok(resealed) => records += resealed,
+                    Err(error) => {
+                        failed += 1;
+                        progress.say(&format!("{}: {}", name.name, super::Chain(&error)));
+                    }
+                }
+                names += 1;
+            }
+            progress.at(names);
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                return Ok((names, records, failed));
+            }
+        }
+    })?;
+    let key = current.current_id();
+    if arguments.json {
+        let done = serde_json::json!({
+            "key_id": key.as_str(), "names": names, "records_resealed": records, "names_failed": failed,
+        });
+        println!("{done}");
+    } else {
+        println!("{records} records of {names} names were sealed with {key}; all others were already");
+    }
+    if failed > 0 {
+        return Err(CliError::Said(format!(
+            "the records of {failed} names could not be sealed anew; keep the older keys until they are"
+        )));
+    }
+    Ok(())
 }

@@ -5,8 +5,11 @@
 
 mod alias;
 mod check_config;
+mod completions;
 mod demo;
 mod keys;
+mod list;
+mod progress;
 mod serve;
 mod subject;
 
@@ -14,7 +17,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ConfigError, Settings};
+use crate::{
+    admin::{AdminError, Administration},
+    app,
+    config::{self, ConfigError, Settings},
+    step_up::Actor,
+    store::Store,
+    telemetry::SystemClock,
+};
 
 /// Adds a second factor to the password grant of an OAuth2 server, as a reverse proxy in front of it.
 #[derive(Debug, Parser)]
@@ -34,24 +44,42 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway until SIGTERM or ctrl-c
+    #[command(after_help = "Example:\n  tfa-gateway serve --config /etc/tfa-gateway/gateway.toml")]
     Serve,
     /// Run everything on loopback, with nothing installed: a small OAuth2 server, the gateway, two users
     Demo(demo::Arguments),
     /// Enrol a subject: print a QR code, the otpauth URI and the secret, once
     Enrol(subject::EnrolArguments),
-    /// Show a subject's factors and locks
+    /// Make a factor count that was enrolled with --pending, by a code of it
+    Confirm(subject::ConfirmArguments),
+    /// Show a subject's factors, recovery codes and locks
+    #[command(after_help = "Example:\n  tfa-gateway status alice --json")]
     Status(subject::Arguments),
+    /// List the names that are enrolled, or aliases
+    List(list::ListArguments),
+    /// Remove one factor of a subject
+    Remove(subject::RemoveArguments),
     /// Remove all factors of a subject: from now on the password is enough
+    #[command(after_help = "Example:\n  tfa-gateway disable alice")]
     Disable(subject::Arguments),
     /// Forget a subject's failed attempts and lift the lock
+    #[command(after_help = "Example:\n  tfa-gateway unlock alice")]
     Unlock(subject::Arguments),
+    /// Make ten recovery codes for a subject, and print them, once; earlier ones work no more
+    #[command(after_help = "Example:\n  tfa-gateway recovery-codes alice")]
+    RecoveryCodes(subject::Arguments),
     /// Make a name, such as an e-mail address, another name of a subject, or forget it
     Alias(alias::Arguments),
+    /// Show what was changed, by whom and when
+    Audit(list::AuditArguments),
     /// Work on the key file that seals the secrets in the store
     #[command(subcommand)]
     Keys(keys::Command),
     /// Read the configuration, report every fault, and do nothing else
+    #[command(after_help = "Example:\n  tfa-gateway check-config --config /etc/tfa-gateway/gateway.toml")]
     CheckConfig,
+    /// Print completions for a shell
+    Completions(completions::Arguments),
 }
 
 /// Why a command ended without having done its work.
@@ -89,6 +117,11 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::Serve => serve::run(settings()?),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Enrol(arguments) => subject::enrol(&settings()?, arguments),
+        Command::Confirm(arguments) => subject::confirm(&settings()?, arguments),
+        Command::Remove(arguments) => subject::remove(&settings()?, arguments),
+        Command::RecoveryCodes(arguments) => subject::recovery_codes(&settings()?, arguments),
+        Command::List(arguments) => list::list(&settings()?, arguments),
+        Command::Audit(arguments) => list::audit(&settings()?, arguments),
         Command::Status(arguments) => subject::status(&settings()?, arguments),
         Command::Disable(arguments) => subject::disable(&settings()?, arguments),
         Command::Unlock(arguments) => subject::unlock(&settings()?, arguments),
@@ -98,7 +131,39 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
             check_config::run(&settings()?);
             Ok(())
         }
+        Command::Completions(arguments) => {
+            completions::run(arguments);
+            Ok(())
+        }
     }
+}
+
+/// Opens the configured store, on a runtime of its own, for one piece of work; `otherwise` says what it
+/// means that it failed.
+fn administer<T>(
+    settings: &Settings,
+    otherwise: &str,
+    work: impl AsyncFnOnce(&Administration<'_, Store, SystemClock>) -> Result<T, AdminError>,
+) -> Result<T, CliError> {
+    let actor = Actor::command_line(&user());
+    let done =
+        app::with_store(settings, async |store| work(&Administration::new(store, &SystemClock, actor)).await);
+    match done {
+        Err(error) => Err(CliError::Failed(otherwise.into(), error.into())),
+        Ok(Err(error @ AdminError::NotRecorded(_))) => {
+            Err(CliError::Failed("it was done".into(), error.into()))
+        }
+        Ok(Err(error)) => Err(CliError::Failed(otherwise.into(), error.into())),
+        Ok(Ok(done)) => Ok(done),
+    }
+}
+
+/// Who runs this, as far as the environment says, and the number that the system knows.
+fn user() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let is_name = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.filter(is_name).map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
 }
 
 /// An error with all its causes, on one line.

@@ -1,20 +1,18 @@
-//! `enrol`, `status`, `disable` and `unlock`: what an operator does for one person.
+//! `enrol`, `confirm`, `status`, `remove`, `disable`, `unlock` and `recovery-codes`: what an operator does for one
+//! person.
 
 use std::io::Read as _;
 
 use clap::Args;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 
-use super::CliError;
+use super::{CliError, administer};
 use crate::{
-    admin::{self, NewEnrolment, StatusReport},
-    app,
+    admin::NewEnrolment,
     config::Settings,
-    factor::totp::decode_base32,
+    factor::{Passcode, totp::decode_base32},
     identity::fold_username,
-    step_up::Clock as _,
-    telemetry::SystemClock,
-    types::SubjectId,
+    types::{FactorId, Secret, SubjectId, limits::FACTORS_MAX},
 };
 
 /// The person it is about.
@@ -30,7 +28,7 @@ pub(super) struct Arguments {
 /// Whom to enrol, and with what.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  tfa-gateway enrol alice\n  tfa-gateway enrol alice --secret - < secret.txt"
+    after_help = "Examples:\n  tfa-gateway enrol alice\n  tfa-gateway enrol alice --pending          then: tfa-gateway confirm alice FACTOR CODE\n  tfa-gateway enrol alice --secret - < secret.txt"
 )]
 pub(super) struct EnrolArguments {
     /// The user name; a subject may have several factors, and any of them is enough
@@ -42,6 +40,37 @@ pub(super) struct EnrolArguments {
     /// A name for the factor, such as "phone"
     #[arg(long)]
     label: Option<String>,
+    /// Wait for `confirm` before the factor counts; for an hour
+    #[arg(long)]
+    pending: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to confirm.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tfa-gateway confirm alice 4f2c9a7e01d3b586 123456")]
+pub(super) struct ConfirmArguments {
+    /// The user name
+    subject: String,
+    /// The factor that waits, as `enrol --pending` and `status` show it
+    factor: String,
+    /// The code that the authenticator app shows now
+    code: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to remove.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tfa-gateway remove alice 4f2c9a7e01d3b586")]
+pub(super) struct RemoveArguments {
+    /// The user name
+    subject: String,
+    /// The factor, as `status` shows it
+    factor: String,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -68,10 +97,10 @@ pub(super) fn enrol(settings: &Settings, arguments: &EnrolArguments) -> Result<(
         issuer: settings.issuer.clone(),
         account: arguments.subject.clone(),
     };
-    let enrolled =
-        on_store(settings, "enrol failed (`tfa-gateway status` says how things are)", async |store| {
-            admin::enrol(store, &subject, new, SystemClock.now()).await
-        })?;
+    let otherwise = "enrol failed (`tfa-gateway status` says how things are)";
+    let enrolled = administer(settings, otherwise, async |admin| {
+        if arguments.pending { admin.propose(&subject, new).await } else { admin.enrol(&subject, new).await }
+    })?;
     if arguments.json {
         println!("{}", enrolled.to_json(&subject));
         return Ok(());
@@ -81,21 +110,57 @@ pub(super) fn enrol(settings: &Settings, arguments: &EnrolArguments) -> Result<(
     println!("factor    {}", enrolled.factor_id);
     println!("secret    {}", *enrolled.secret_base32);
     println!("uri       {}", *enrolled.otpauth_uri);
-    println!(
-        "\nThis is shown once. {} now has {} of at most {} factors.",
-        subject,
-        enrolled.factors,
-        crate::types::limits::FACTORS_MAX
-    );
+    match enrolled.factors {
+        Some(factors) => println!(
+            "\nThis is shown once. {subject} now has {factors} of at most {FACTORS_MAX} factors. For recovery codes: \
+             `tfa-gateway recovery-codes {subject}`"
+        ),
+        None => println!(
+            "\nThis is shown once. The factor counts after `tfa-gateway confirm {subject} {} CODE`, within the hour.",
+            enrolled.factor_id
+        ),
+    }
+    Ok(())
+}
+
+pub(super) fn confirm(settings: &Settings, arguments: &ConfirmArguments) -> Result<(), CliError> {
+    let (subject, factor) = (resolve(&arguments.subject)?, factor_id(&arguments.factor)?);
+    let passcode = Passcode::from_bytes(arguments.code.as_bytes());
+    let otherwise = "confirm failed (`tfa-gateway status` says how things are)";
+    let factors =
+        administer(settings, otherwise, async |admin| admin.confirm(&subject, &factor, &passcode).await)?;
+    if arguments.json {
+        let confirmed = serde_json::json!({
+            "subject": subject.as_str(), "factor_id": factor.as_str(), "factors": factors,
+        });
+        println!("{confirmed}");
+    } else {
+        println!("{subject}: {factor} counts from now on; {factors} of at most {FACTORS_MAX} factors");
+    }
+    Ok(())
+}
+
+pub(super) fn remove(settings: &Settings, arguments: &RemoveArguments) -> Result<(), CliError> {
+    let (subject, factor) = (resolve(&arguments.subject)?, factor_id(&arguments.factor)?);
+    let otherwise = "remove failed (`tfa-gateway status` says how things are)";
+    let left = administer(settings, otherwise, async |admin| admin.remove_factor(&subject, &factor).await)?;
+    if arguments.json {
+        let removed = serde_json::json!({
+            "subject": subject.as_str(), "factor_id": factor.as_str(), "factors": left,
+        });
+        println!("{removed}");
+    } else if left == 0 {
+        println!("{subject}: {factor} removed, which was the last; the password alone is enough from now on");
+    } else {
+        println!("{subject}: {factor} removed, {left} left");
+    }
     Ok(())
 }
 
 pub(super) fn status(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
     let subject = resolve(&arguments.subject)?;
-    let now = SystemClock.now();
-    let report: StatusReport = on_store(settings, "the subject's status is not known", async |store| {
-        admin::status(store, &subject, now).await
-    })?;
+    let otherwise = "the subject's status is not known";
+    let report = administer(settings, otherwise, async |admin| admin.status(&subject).await)?;
     if arguments.json {
         println!("{}", report.to_json());
     } else {
@@ -107,10 +172,8 @@ pub(super) fn status(settings: &Settings, arguments: &Arguments) -> Result<(), C
 
 pub(super) fn disable(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
     let subject = resolve(&arguments.subject)?;
-    let removed =
-        on_store(settings, "disable failed (`tfa-gateway status` says how things are)", async |store| {
-            admin::disable(store, &subject).await
-        })?;
+    let otherwise = "disable failed (`tfa-gateway status` says how things are)";
+    let removed = administer(settings, otherwise, async |admin| admin.disable(&subject).await)?;
     if arguments.json {
         println!("{}", serde_json::json!({ "subject": subject.as_str(), "factors_removed": removed }));
     } else if removed == 0 {
@@ -123,10 +186,8 @@ pub(super) fn disable(settings: &Settings, arguments: &Arguments) -> Result<(), 
 
 pub(super) fn unlock(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
     let subject = resolve(&arguments.subject)?;
-    let unlocked =
-        on_store(settings, "unlock failed (`tfa-gateway status` says how things are)", async |store| {
-            admin::unlock(store, &subject).await
-        })?;
+    let otherwise = "unlock failed (`tfa-gateway status` says how things are)";
+    let unlocked = administer(settings, otherwise, async |admin| admin.unlock(&subject).await)?;
     if arguments.json {
         println!("{}", serde_json::json!({ "subject": subject.as_str(), "unlocked": unlocked }));
     } else if unlocked {
@@ -134,6 +195,24 @@ pub(super) fn unlock(settings: &Settings, arguments: &Arguments) -> Result<(), C
     } else {
         println!("{subject} had no failures and no lock");
     }
+    Ok(())
+}
+
+pub(super) fn recovery_codes(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
+    let subject = resolve(&arguments.subject)?;
+    let otherwise = "no recovery codes were made";
+    let codes = administer(settings, otherwise, async |admin| admin.new_recovery_codes(&subject).await)?;
+    if arguments.json {
+        let texts: Vec<&str> = codes.texts().collect();
+        println!("{}", serde_json::json!({ "subject": subject.as_str(), "recovery_codes": texts }));
+        return Ok(());
+    }
+    for code in codes.texts() {
+        println!("{code}");
+    }
+    println!(
+        "\nThese are shown once, and each works once, in the place of a code. Earlier ones work no more."
+    );
     Ok(())
 }
 
@@ -153,18 +232,12 @@ pub(super) fn resolve(typed: &str) -> Result<SubjectId, CliError> {
     fold_username(typed).map_err(|fault| CliError::Said(format!("the subject {fault}")))
 }
 
-fn decode(typed: &str) -> Result<crate::types::Secret<Vec<u8>>, CliError> {
+fn factor_id(typed: &str) -> Result<FactorId, CliError> {
+    FactorId::parse(typed).map_err(|fault| CliError::Said(fault.to_string()))
+}
+
+fn decode(typed: &str) -> Result<Secret<Vec<u8>>, CliError> {
     decode_base32(typed).ok_or_else(|| {
         CliError::Said("--secret must be base32 (letters A to Z and digits 2 to 7), and it is not".into())
     })
-}
-
-/// Opens the configured store, on a runtime of its own, for one piece of work; `otherwise` says what it
-/// means that it failed.
-pub(super) fn on_store<T>(
-    settings: &Settings,
-    otherwise: &str,
-    work: impl AsyncFnOnce(&crate::store::Store) -> Result<T, crate::step_up::StoreError>,
-) -> Result<T, CliError> {
-    app::with_store(settings, work).map_err(|error| CliError::Failed(otherwise.into(), error.into()))
 }

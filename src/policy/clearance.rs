@@ -1,7 +1,7 @@
 //! The permission to release a token, as values that only a check can make.
 
 use super::{Challenge, lockout::Settlement};
-use crate::{factor::Matched, types::FactorId};
+use crate::{factor::Fit, types::FactorId};
 
 /// The permission to release one withheld token.
 #[derive(Debug)]
@@ -14,10 +14,20 @@ pub enum Clearance {
     Continued(Continued),
 }
 
-/// Proof that a passcode fitted and that the ledger accepted it, once.
+/// Proof that a passcode or a recovery code fitted and that the ledger accepted it, once.
 #[derive(Debug)]
 pub struct FactorVerified {
-    factor: FactorId,
+    means: Means,
+    id: FactorId,
+}
+
+/// By what somebody was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// A passcode of an authenticator.
+    Passcode,
+    /// A recovery code.
+    RecoveryCode,
 }
 
 /// Proof that the store answered that the subject has no factor.
@@ -50,21 +60,32 @@ impl FactorVerified {
     /// Turns what fitted and how it was settled into the proof, or into what to tell the client.
     ///
     /// A ledger that accepts what fitted nothing, or names a factor that did not fit, is not believed.
-    pub fn new(matched: &[Matched], settlement: Settlement) -> Result<Self, Challenge> {
+    pub fn new(fit: &Fit, settlement: Settlement) -> Result<Self, Challenge> {
         match settlement {
-            Settlement::Accepted { factor } if matched.iter().any(|m| *m.factor() == factor) => {
-                Ok(Self { factor })
-            }
-            Settlement::Accepted { .. } | Settlement::Wrong => Err(Challenge::WrongPasscode),
+            Settlement::Accepted { factor: id } => match fit {
+                Fit::Steps(steps) if steps.iter().any(|matched| *matched.factor() == id) => {
+                    Ok(Self { means: Means::Passcode, id })
+                }
+                Fit::RecoveryCode(Some(code)) if *code.id() == id => {
+                    Ok(Self { means: Means::RecoveryCode, id })
+                }
+                Fit::Steps(_) | Fit::RecoveryCode(_) => Err(Challenge::WrongPasscode),
+            },
+            Settlement::Wrong => Err(Challenge::WrongPasscode),
             Settlement::Replayed => Err(Challenge::UsedPasscode),
             Settlement::Locked { for_secs } => Err(Challenge::Locked { for_secs }),
             Settlement::LockedForGood => Err(Challenge::LockedForGood),
         }
     }
 
-    /// The factor whose passcode was spent.
-    pub const fn factor(&self) -> &FactorId {
-        &self.factor
+    /// The factor whose passcode was spent, or the recovery code that was.
+    pub const fn id(&self) -> &FactorId {
+        &self.id
+    }
+
+    /// Which of the two.
+    pub const fn means(&self) -> Means {
+        self.means
     }
 }
 
@@ -87,7 +108,9 @@ mod tests {
     #[test]
     fn a_ledger_that_accepts_what_did_not_fit_is_not_believed() {
         let factor = FactorId::parse("f1").unwrap();
-        let refused = FactorVerified::new(&[], Settlement::Accepted { factor });
-        assert_eq!(refused.err(), Some(Challenge::WrongPasscode));
+        for fit in [Fit::Steps(vec![]), Fit::RecoveryCode(None)] {
+            let refused = FactorVerified::new(&fit, Settlement::Accepted { factor: factor.clone() });
+            assert_eq!(refused.err(), Some(Challenge::WrongPasscode));
+        }
     }
 }

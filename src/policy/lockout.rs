@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    factor::Matched,
+    factor::{Fit, Matched, RecoveryMatch},
     sealing::Fingerprint,
     types::{
         FactorId, UnixTime,
@@ -50,8 +50,8 @@ impl Lockout {
 /// One presentation of a passcode, compared but not yet settled.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// The factors it fits, with their steps. Empty: it is wrong.
-    pub matched: Vec<Matched>,
+    /// What it fits.
+    pub fit: Fit,
     /// Tells this passcode from others, without keeping it.
     pub fingerprint: Fingerprint,
     /// For how long the same wrong passcode counts only once, in seconds.
@@ -61,9 +61,9 @@ pub struct Attempt {
 /// How an attempt was settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
-    /// The passcode of this factor is spent; whoever gets this answer is the only one.
+    /// The passcode of this factor, or this recovery code, is spent; whoever gets this answer is the only one.
     Accepted {
-        /// The factor that it fitted.
+        /// The factor or the recovery code that it fitted.
         factor: FactorId,
     },
     /// It fits, but that step or a later one was accepted before.
@@ -97,7 +97,8 @@ pub struct Failure {
     pub fingerprint: String,
 }
 
-/// All that is remembered of one subject's attempts.
+/// All that is remembered of one subject's attempts: of those with passcodes, or of those with recovery codes, each
+/// of which have a budget of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
     /// Failures since the last lock, oldest first; never more than `failures_max`.
@@ -119,7 +120,15 @@ impl Ledger {
     }
 
     /// Settles one attempt. This must run atomically with reading and writing the ledger.
-    pub fn settle(&mut self, attempt: &Attempt, now: UnixTime, lockout: &Lockout) -> Settlement {
+    ///
+    /// `spend` takes a recovery code away, and says whether it was still there.
+    pub fn settle(
+        &mut self,
+        attempt: &Attempt,
+        now: UnixTime,
+        lockout: &Lockout,
+        spend: impl FnOnce(&RecoveryMatch) -> bool,
+    ) -> Settlement {
         if self.is_locked_for_good() {
             return Settlement::LockedForGood;
         }
@@ -127,12 +136,23 @@ impl Ledger {
             return Settlement::Locked { for_secs: now.secs_until(self.locked_until) };
         }
         self.used.retain(|_, used| used.forget_at > now);
-        if let Some(fresh) = attempt.matched.iter().find(|matched| self.is_fresh(matched)) {
-            self.accept(fresh, now);
-            return Settlement::Accepted { factor: fresh.factor().clone() };
+        match &attempt.fit {
+            Fit::Steps(steps) => {
+                if let Some(fresh) = steps.iter().find(|matched| self.is_fresh(matched)) {
+                    self.accept(fresh, now);
+                    return Settlement::Accepted { factor: fresh.factor().clone() };
+                }
+            }
+            Fit::RecoveryCode(Some(code)) => {
+                if spend(code) {
+                    self.unlock();
+                    return Settlement::Accepted { factor: code.id().clone() };
+                }
+            }
+            Fit::RecoveryCode(None) => {}
         }
         self.count(attempt, now, lockout);
-        if attempt.matched.is_empty() { Settlement::Wrong } else { Settlement::Replayed }
+        if attempt.fit.is_wrong() { Settlement::Wrong } else { Settlement::Replayed }
     }
 
     /// Forgets failures and locks, not used steps. Returns whether there was anything to forget.
@@ -148,6 +168,11 @@ impl Ledger {
 
     fn accept(&mut self, matched: &Matched, now: UnixTime) {
         self.unlock();
+        self.spend(matched, now);
+    }
+
+    /// Remembers a step as used.
+    pub fn spend(&mut self, matched: &Matched, now: UnixTime) {
         let forget_at = UnixTime::from_secs(
             now.as_secs().saturating_add(matched.window_secs()).saturating_add(USED_STEP_MARGIN_SECS),
         );

@@ -8,11 +8,11 @@ pub mod grants;
 pub mod lockout;
 pub mod refresh;
 
-pub use clearance::{Clearance, Continued, FactorVerified, NotRequired};
+pub use clearance::{Clearance, Continued, FactorVerified, Means, NotRequired};
 
 use crate::{
-    factor::{Factor, Presented},
-    types::{NonEmpty, SubjectId},
+    factor::{Factors, Presented},
+    types::SubjectId,
 };
 
 /// What the store says of a subject. An outage is a `StoreError`, never [`Enrolment::Absent`].
@@ -21,7 +21,7 @@ pub enum Enrolment {
     /// The store answered: this subject has no factor.
     Absent,
     /// At least one factor, all of them opened.
-    Active(NonEmpty<Factor>),
+    Active(Factors),
 }
 
 /// Why the client is asked for a passcode (again).
@@ -78,7 +78,7 @@ pub enum Need<'a> {
     /// To settle this attempt against these factors.
     Attempt {
         /// The enrolled factors.
-        factors: &'a NonEmpty<Factor>,
+        factors: &'a Factors,
         /// What was presented.
         passcode: &'a crate::factor::Passcode,
     },

@@ -21,7 +21,7 @@ pub struct RefreshRecord {
 pub fn continued(enrolment: &Enrolment, record: Option<&RefreshRecord>) -> Result<Clearance, Denial> {
     let factors = match enrolment {
         Enrolment::Absent => return Ok(Continued::BECAUSE_ABSENT.into()),
-        Enrolment::Active(factors) => factors.as_slice(),
+        Enrolment::Active(factors) => factors.totp.as_slice(),
     };
     let Some(record) = record else { return Err(Denial::IssuedBeforeEnrolment) };
     let is_later = |since: UnixTime| record.began_at >= since;
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
     use crate::{
         factor::{
-            Factor,
+            Factor, Factors,
             totp::{Totp, TotpParameters},
         },
         types::{FactorId, NonEmpty, Secret},
@@ -50,7 +50,10 @@ mod tests {
             enrolled_at: at.map(UnixTime::from_secs),
             totp: Totp::new(TotpParameters::default(), &Secret::new(vec![1; 20])).unwrap(),
         };
-        Enrolment::Active(NonEmpty::from_vec(at.iter().map(factor).collect()).unwrap())
+        Enrolment::Active(Factors {
+            totp: NonEmpty::from_vec(at.iter().map(factor).collect()).unwrap(),
+            recovery_codes: Vec::new(),
+        })
     }
 
     fn record(began_at: u64, is_verified: bool) -> RefreshRecord {

@@ -206,12 +206,14 @@ where
         };
         let now = self.clock.now();
         let attempt = Attempt {
-            matched: factor::verify(factors, passcode, now),
+            fit: factor::verify(factors, passcode, now, |code, presented| {
+                self.store.is_recovery_code(subject, code, presented)
+            }),
             fingerprint: self.store.fingerprint(subject, passcode.expose()),
             window_secs: factor::window_secs(factors),
         };
         let settlement = self.store.settle(subject, &attempt, now).await?;
-        Ok(match FactorVerified::new(&attempt.matched, settlement) {
+        Ok(match FactorVerified::new(&attempt.fit, settlement) {
             Ok(proof) => Cleared::Yes(proof.into()),
             Err(challenge) => Cleared::NotYet(challenge),
         })
@@ -225,7 +227,7 @@ impl<S, U, C, A: Audit, O> Flow<'_, S, U, C, A, O> {
 
     fn record_release(&self, subject: Option<&SubjectId>, clearance: &Clearance) {
         let (outcome, factor) = match clearance {
-            Clearance::Verified(proof) => (AuditOutcome::ReleasedWithFactor, Some(proof.factor())),
+            Clearance::Verified(proof) => (AuditOutcome::ReleasedWithFactor(proof.means()), Some(proof.id())),
             Clearance::Exempt(_) => (AuditOutcome::ReleasedWithoutFactor, None),
             Clearance::Continued(_) => (AuditOutcome::ReleasedByRefresh, None),
         };

@@ -7,18 +7,23 @@
 mod flow;
 mod ports;
 mod refresh;
+mod registry;
 mod revocation;
+mod trail;
 mod withheld;
 
 pub use flow::{Claim, Flow, GateError, GatedGrant, Outcome, token_flow};
 pub use ports::{
-    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentRegistry, EnrolmentStore, FactorStatus,
-    Fingerprints, Found, NewFactor, OwnerError, StoreError, SubjectStatus, TokenOwner, TokenUpstream,
-    UpstreamAnswer, UpstreamFault,
+    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OwnerError,
+    StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault,
 };
 pub use refresh::{RefreshGrant, RefreshRegistry, passed_flow, refresh_flow};
+pub use registry::{
+    EnrolmentRegistry, FactorStatus, ListCursor, ListPage, ListQuery, NameSummary, NewFactor, SubjectStatus,
+};
 pub use revocation::{
     DueRevocation, Orphan, OrphanClient, Orphans, Revocation, RevocationFault, RevocationId, RevocationMeter,
     RevocationOutcome, RevocationQueue, TokenOrigin,
 };
+pub use trail::{Actor, AuditTrail, ChangeKind, TrailEvent, TrailPage, TrailQuery};
 pub use withheld::WithheldToken;

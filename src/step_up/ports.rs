@@ -5,12 +5,12 @@ use std::future::Future;
 use bytes::Bytes;
 
 use crate::{
-    factor::totp::{Totp, TotpParameters},
+    factor::{PresentedRecoveryCode, RecoveryCode},
     identity::ClaimFault,
     oauth::tripwire::Tripped,
     policy::{
-        Challenge, Denial, Enrolment,
-        lockout::{Attempt, Ledger, Settlement},
+        Challenge, Denial, Enrolment, Means,
+        lockout::{Attempt, Settlement},
     },
     sealing::{Fingerprint, SealingError},
     types::{FactorId, SubjectId, UnixTime},
@@ -101,10 +101,17 @@ pub trait AttemptLedger {
     ) -> impl Future<Output = Result<Settlement, StoreError>>;
 }
 
-/// Makes keyed digests of passcodes.
+/// Digests and compares what is presented, with the sealing keys.
 pub trait Fingerprints {
     /// The digest of one subject's passcode.
     fn fingerprint(&self, subject: &SubjectId, passcode: &[u8]) -> Fingerprint;
+    /// Whether what was presented is this recovery code of the subject. One whose record does not open is none.
+    fn is_recovery_code(
+        &self,
+        subject: &SubjectId,
+        code: &RecoveryCode,
+        presented: &PresentedRecoveryCode,
+    ) -> bool;
 }
 
 /// An upstream's answer to a token request, read whole.
@@ -176,8 +183,8 @@ pub enum AuditOutcome {
     UpstreamRefused,
     /// Released: the subject has no factor.
     ReleasedWithoutFactor,
-    /// Released: a factor was verified.
-    ReleasedWithFactor,
+    /// Released: a factor was verified, by this means.
+    ReleasedWithFactor(Means),
     /// Released: it was made of one that was released before.
     ReleasedByRefresh,
     /// Withheld, with this challenge.
@@ -215,71 +222,4 @@ pub enum AuditEvent<'a> {
 pub trait Audit {
     /// Takes one event. It must not block.
     fn record(&self, event: &AuditEvent<'_>);
-}
-
-/// A factor that is to be enrolled.
-#[derive(Debug)]
-pub struct NewFactor {
-    /// Its name; `None` makes one.
-    pub id: Option<FactorId>,
-    /// What the person calls it.
-    pub label: Option<String>,
-    /// When.
-    pub enrolled_at: UnixTime,
-    /// Secret and parameters.
-    pub totp: Totp,
-}
-
-/// Where enrolments are administered.
-pub trait EnrolmentRegistry {
-    /// Adds a factor, atomically. Refuses more than `FACTORS_MAX`. Returns its id and how many there are now.
-    fn enrol(
-        &self,
-        subject: &SubjectId,
-        factor: NewFactor,
-    ) -> impl Future<Output = Result<(FactorId, usize), StoreError>>;
-    /// Removes all factors and failures. Returns how many factors there were.
-    fn disable(&self, subject: &SubjectId) -> impl Future<Output = Result<usize, StoreError>>;
-    /// Makes a name another name of a subject, atomically. Refuses a name that is enrolled itself.
-    fn add_alias(
-        &self,
-        alias: &SubjectId,
-        subject: &SubjectId,
-    ) -> impl Future<Output = Result<(), StoreError>>;
-    /// Forgets an alias. Returns whether there was one.
-    fn remove_alias(&self, alias: &SubjectId) -> impl Future<Output = Result<bool, StoreError>>;
-    /// Forgets failures and locks. Returns whether there was anything to forget.
-    fn unlock(&self, subject: &SubjectId) -> impl Future<Output = Result<bool, StoreError>>;
-    /// What is known of a subject.
-    fn status(&self, subject: &SubjectId) -> impl Future<Output = Result<SubjectStatus, StoreError>>;
-    /// Whether the store answers.
-    fn ping(&self) -> impl Future<Output = Result<(), StoreError>>;
-}
-
-/// What is known of a subject, for whoever administers it. It holds no secret.
-#[derive(Debug, Clone)]
-pub struct SubjectStatus {
-    /// Whose other name it is, if it is one.
-    pub alias_of: Option<SubjectId>,
-    /// Its factors, broken ones included.
-    pub factors: Vec<FactorStatus>,
-    /// Its attempts.
-    pub ledger: Ledger,
-}
-
-/// What is known of a factor.
-#[derive(Debug, Clone)]
-pub struct FactorStatus {
-    /// Its id, as it is stored.
-    pub id: String,
-    /// What the person calls it.
-    pub label: Option<String>,
-    /// Its parameters, if its record can be read.
-    pub parameters: Option<TotpParameters>,
-    /// When it was enrolled, if that is known.
-    pub enrolled_at: Option<UnixTime>,
-    /// The key that it is sealed with; none if it is plain.
-    pub key_id: Option<String>,
-    /// Why it cannot be used, if it cannot.
-    pub problem: Option<String>,
 }

@@ -3,14 +3,20 @@
 //! Invariants: both adapters keep the same records and settle by the same rule, and one contract suite holds
 //! them to it; what cannot be read or opened is an error; every wait and every queue has a bound.
 
+mod edit;
 mod embedded;
+mod envelope;
+mod fields;
 pub mod key_file;
 mod orphan_record;
 mod record;
+mod recovery_record;
 mod redis;
 mod refresh_record;
+mod registry;
 mod revocations;
-mod sealed;
+mod trail;
+mod trail_record;
 
 use std::path::PathBuf;
 
@@ -24,17 +30,14 @@ pub use self::{
     redis::{RedisSettings, RedisUrlFault},
 };
 use crate::{
-    factor::totp::TotpParameters,
+    factor::{PresentedRecoveryCode, RecoveryCode, totp::TotpParameters},
     policy::{
         lockout::{Attempt, Lockout, Settlement},
         refresh::RefreshRecord,
     },
     sealing::Fingerprint,
-    step_up::{
-        AttemptLedger, EnrolmentRegistry, EnrolmentStore, Fingerprints, Found, NewFactor, RefreshRegistry,
-        StoreError, SubjectStatus,
-    },
-    types::{FactorId, Secret, SubjectId, UnixTime},
+    step_up::{AttemptLedger, EnrolmentStore, Fingerprints, Found, RefreshRegistry, StoreError},
+    types::{Secret, SubjectId, UnixTime},
 };
 
 /// Which store.
@@ -133,7 +136,7 @@ impl Opener {
                 Backend::Embedded(EmbeddedStore::new(database.clone(), self.settings))
             }
         };
-        Ok(Store { backend, keys })
+        Ok(Store { backend, keys, settings: self.settings })
     }
 }
 
@@ -141,6 +144,7 @@ impl Opener {
 pub struct Store {
     backend: Backend,
     keys: KeySource,
+    settings: StoreSettings,
 }
 
 enum Backend {
@@ -150,10 +154,8 @@ enum Backend {
 
 impl EnrolmentStore for Store {
     async fn find(&self, name: &SubjectId) -> Result<Found, StoreError> {
-        match &self.backend {
-            Backend::Redis(store) => store.find(&self.keys, name).await,
-            Backend::Embedded(store) => store.find(&self.keys, name).await,
-        }
+        let fields = self.fields(name).await?;
+        fields::open(&self.keys, name, &fields, &self.settings)
     }
 }
 
@@ -204,55 +206,17 @@ impl Fingerprints for Store {
     fn fingerprint(&self, subject: &SubjectId, passcode: &[u8]) -> Fingerprint {
         self.keys.with(|ring| ring.fingerprint(subject.as_str(), passcode))
     }
-}
 
-impl EnrolmentRegistry for Store {
-    async fn enrol(&self, subject: &SubjectId, factor: NewFactor) -> Result<(FactorId, usize), StoreError> {
-        match &self.backend {
-            Backend::Redis(store) => store.enrol(&self.keys, subject, &factor).await,
-            Backend::Embedded(store) => store.enrol(&self.keys, subject, &factor).await,
-        }
-    }
-
-    async fn disable(&self, subject: &SubjectId) -> Result<usize, StoreError> {
-        match &self.backend {
-            Backend::Redis(store) => store.disable(subject).await,
-            Backend::Embedded(store) => store.disable(subject).await,
-        }
-    }
-
-    async fn add_alias(&self, alias: &SubjectId, subject: &SubjectId) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Redis(store) => store.add_alias(alias, subject).await,
-            Backend::Embedded(store) => store.add_alias(alias, subject).await,
-        }
-    }
-
-    async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, StoreError> {
-        match &self.backend {
-            Backend::Redis(store) => store.remove_alias(alias).await,
-            Backend::Embedded(store) => store.remove_alias(alias).await,
-        }
-    }
-
-    async fn unlock(&self, subject: &SubjectId) -> Result<bool, StoreError> {
-        match &self.backend {
-            Backend::Redis(store) => store.unlock(subject).await,
-            Backend::Embedded(store) => store.unlock(subject).await,
-        }
-    }
-
-    async fn status(&self, subject: &SubjectId) -> Result<SubjectStatus, StoreError> {
-        match &self.backend {
-            Backend::Redis(store) => store.status(&self.keys, subject).await,
-            Backend::Embedded(store) => store.status(&self.keys, subject).await,
-        }
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Redis(store) => store.ping().await,
-            Backend::Embedded(store) => store.ping().await,
-        }
+    fn is_recovery_code(
+        &self,
+        subject: &SubjectId,
+        code: &RecoveryCode,
+        presented: &PresentedRecoveryCode,
+    ) -> bool {
+        let fits = self.keys.with(|ring| recovery_record::fits(ring, subject, code, presented));
+        fits.unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, %subject, "a recovery code cannot be used");
+            false
+        })
     }
 }

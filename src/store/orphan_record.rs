@@ -6,24 +6,12 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::key_file::KeySource;
+use super::{envelope, key_file::KeySource};
 use crate::{
-    sealing::{KeyId, KeyRing, NONCE_BYTES, Sealed},
+    sealing::KeyRing,
     step_up::{Orphan, OrphanClient, Revocation, RevocationFault, RevocationId, StoreError},
     types::Secret,
 };
-
-const VERSION: u8 = 1;
-
-/// What anyone may see.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Record {
-    v: u8,
-    kid: String,
-    nonce: String,
-    sealed: String,
-}
 
 /// What is sealed.
 #[derive(Serialize, Deserialize)]
@@ -41,16 +29,10 @@ type Text<'a> = std::borrow::Cow<'a, str>;
 
 /// Seals a revocation for a store.
 pub(super) fn seal(keys: &KeySource, revocation: &Revocation) -> Result<String, StoreError> {
-    let mut nonce = [0; NONCE_BYTES];
-    getrandom::fill(&mut nonce).map_err(|error| StoreError::Failed(error.into()))?;
-    keys.with(|ring| seal_with(ring, revocation, nonce))
+    keys.with(|ring| seal_with(ring, revocation))
 }
 
-fn seal_with(
-    ring: &KeyRing,
-    revocation: &Revocation,
-    nonce: [u8; NONCE_BYTES],
-) -> Result<String, StoreError> {
+fn seal_with(ring: &KeyRing, revocation: &Revocation) -> Result<String, StoreError> {
     let Orphan { access_token, refresh_token, client, host } = &revocation.orphan;
     let content = Content {
         access_token: secret(access_token.as_ref()),
@@ -62,16 +44,7 @@ fn seal_with(
     };
     let plain =
         Zeroizing::new(serde_json::to_vec(&content).map_err(|error| StoreError::Failed(error.into()))?);
-    let sealed = ring
-        .seal(&associated_data(&revocation.id), nonce, &plain)
-        .ok_or(StoreError::Refused("the revocation is too long to be sealed"))?;
-    let record = Record {
-        v: VERSION,
-        kid: sealed.key_id.as_str().into(),
-        nonce: data_encoding::BASE64.encode(&sealed.nonce),
-        sealed: data_encoding::BASE64.encode(&sealed.ciphertext),
-    };
-    serde_json::to_string(&record).map_err(|error| StoreError::Failed(error.into()))
+    envelope::seal(ring, &associated_data(&revocation.id), &plain)
 }
 
 fn secret(secret: Option<&Secret<String>>) -> Option<Text<'_>> {
@@ -89,19 +62,7 @@ pub(super) fn open(keys: &KeySource, id: &RevocationId, record: &[u8]) -> Result
 
 fn open_with(ring: &KeyRing, id: &RevocationId, record: &[u8]) -> Result<Orphan, RevocationFault> {
     let fault = RevocationFault::Malformed;
-    let record: Record =
-        serde_json::from_slice(record).map_err(|_| fault("it must be the JSON of docs/redis.md"))?;
-    if record.v != VERSION {
-        return Err(fault("v must be 1: a newer gateway may have written it"));
-    }
-    let decode = |text: &str| data_encoding::BASE64.decode(text.as_bytes()).ok();
-    let sealed = Sealed {
-        key_id: KeyId::parse(&record.kid).ok_or(fault("kid must be a key id"))?,
-        nonce: decode(&record.nonce)
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or(fault("nonce must be base64 of 24 bytes"))?,
-        ciphertext: decode(&record.sealed).ok_or(fault("sealed must be base64"))?,
-    };
+    let sealed = envelope::read(record).map_err(fault)?;
     let plain = ring.open(&associated_data(id), &sealed)?;
     let content: Content<'_> = serde_json::from_slice(plain.expose())
         .map_err(|_| fault("what is sealed must be what was sealed"))?;
@@ -118,20 +79,14 @@ fn open_with(ring: &KeyRing, id: &RevocationId, record: &[u8]) -> Result<Orphan,
     })
 }
 
-/// Purpose and id, each with its length before it.
 fn associated_data(id: &RevocationId) -> Vec<u8> {
-    let mut bound = Vec::with_capacity(80);
-    for part in [b"tfa-gateway revocation v1".as_slice(), id.as_str().as_bytes()] {
-        bound.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        bound.extend_from_slice(part);
-    }
-    bound
+    envelope::associated_data(&[b"tfa-gateway revocation v1", id.as_str().as_bytes()])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sealing::KEY_BYTES;
+    use crate::sealing::{KEY_BYTES, KeyId};
 
     fn ring() -> KeyRing {
         KeyRing::new((KeyId::parse("k1").unwrap(), Secret::new([3; KEY_BYTES])), vec![])
@@ -152,7 +107,7 @@ mod tests {
         };
         let id = RevocationId::from_random([1; 16]);
         let revocation = Revocation { id: id.clone(), orphan };
-        let record = seal_with(&ring(), &revocation, [9; NONCE_BYTES]).unwrap();
+        let record = seal_with(&ring(), &revocation).unwrap();
         let opened = open_with(&ring(), &id, record.as_bytes()).unwrap();
         assert_eq!(opened.access_token.unwrap().expose(), "at\"1");
         assert!(opened.refresh_token.is_none());

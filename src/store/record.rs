@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::envelope;
 use crate::{
     factor::{
         Factor,
@@ -39,6 +40,15 @@ struct Record {
     sealed: String,
 }
 
+/// Whether a factor counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It does.
+    Active,
+    /// Not before it is confirmed with a passcode.
+    Pending,
+}
+
 /// What a record says of itself without being opened.
 #[derive(Debug, Clone)]
 pub(super) struct Described {
@@ -48,17 +58,24 @@ pub(super) struct Described {
     pub(super) key_id: KeyId,
 }
 
-/// Seals a new factor.
+/// Seals a factor with the current key.
 pub(super) fn seal(
     ring: &KeyRing,
     subject: &SubjectId,
     id: &FactorId,
+    state: State,
     new: &NewFactor,
 ) -> Result<String, StoreError> {
     let mut nonce = [0; NONCE_BYTES];
     getrandom::fill(&mut nonce).map_err(|error| StoreError::Failed(error.into()))?;
     let parameters = *new.totp.parameters();
-    let bound = associated_data(subject, id, parameters, new.label.as_deref(), new.enrolled_at);
+    let described = Described {
+        parameters,
+        label: new.label.clone(),
+        enrolled_at: new.enrolled_at,
+        key_id: ring.current_id().clone(),
+    };
+    let bound = associated_data(subject, id, state, &described);
     let sealed = ring
         .seal(&bound, nonce, new.totp.expose_secret())
         .ok_or(StoreError::Refused("the secret is too long to be sealed"))?;
@@ -69,7 +86,7 @@ pub(super) fn seal(
         digits: parameters.digits(),
         period: parameters.period_secs(),
         skew: parameters.skew_steps(),
-        label: new.label.clone(),
+        label: described.label,
         enrolled_at: new.enrolled_at.as_secs(),
         kid: sealed.key_id.as_str().into(),
         nonce: data_encoding::BASE64.encode(&sealed.nonce),
@@ -83,13 +100,14 @@ pub(super) fn open(
     ring: &KeyRing,
     subject: &SubjectId,
     id: &FactorId,
+    state: State,
     record: &[u8],
 ) -> Result<Factor, StoreError> {
     let (described, sealed) = read(id, record)?;
-    let Described { parameters, label, enrolled_at, key_id: _ } = described;
-    let bound = associated_data(subject, id, parameters, label.as_deref(), enrolled_at);
+    let bound = associated_data(subject, id, state, &described);
     let secret =
         ring.open(&bound, &sealed).map_err(|source| StoreError::Sealed { factor: id.clone(), source })?;
+    let Described { parameters, label, enrolled_at, key_id: _ } = described;
     let totp = Totp::new(parameters, &secret)
         .map_err(|_| malformed(id.as_str(), "its secret must have 16 to 128 bytes"))?;
     Ok(Factor { id: id.clone(), label, enrolled_at: Some(enrolled_at), totp })
@@ -138,34 +156,31 @@ fn read(id: &FactorId, record: &[u8]) -> Result<(Described, Sealed), StoreError>
     Ok((described, Sealed { key_id, nonce, ciphertext }))
 }
 
-/// All public fields, each with its length before it, so that no two records bind to the same bytes.
-fn associated_data(
-    subject: &SubjectId,
-    id: &FactorId,
-    parameters: TotpParameters,
-    label: Option<&str>,
-    enrolled_at: UnixTime,
-) -> Vec<u8> {
-    let mut bound = Vec::with_capacity(128);
-    let mut part = |bytes: &[u8]| {
-        bound.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-        bound.extend_from_slice(bytes);
+/// All public fields. A factor that waits for its confirmation is bound to waiting: its record is none of a factor
+/// that counts.
+fn associated_data(subject: &SubjectId, id: &FactorId, state: State, described: &Described) -> Vec<u8> {
+    let Described { parameters, label, enrolled_at, .. } = described;
+    let purpose: &[u8] = match state {
+        State::Active => b"tfa-gateway totp v1",
+        State::Pending => b"tfa-gateway pending totp v1",
     };
-    part(b"tfa-gateway totp v1");
-    part(subject.as_str().as_bytes());
-    part(id.as_str().as_bytes());
-    part(parameters.algorithm().as_str().as_bytes());
-    part(&[parameters.digits(), parameters.skew_steps()]);
-    part(&parameters.period_secs().to_be_bytes());
-    part(&enrolled_at.as_secs().to_be_bytes());
+    let (digits_and_skew, period) =
+        ([parameters.digits(), parameters.skew_steps()], parameters.period_secs());
+    let (period, enrolled_at) = (period.to_be_bytes(), enrolled_at.as_secs().to_be_bytes());
+    let mut parts: Vec<&[u8]> = vec![
+        purpose,
+        subject.as_str().as_bytes(),
+        id.as_str().as_bytes(),
+        parameters.algorithm().as_str().as_bytes(),
+        &digits_and_skew,
+        &period,
+        &enrolled_at,
+    ];
     match label {
-        None => part(&[]),
-        Some(label) => {
-            part(&[1]);
-            part(label.as_bytes());
-        }
+        None => parts.push(&[]),
+        Some(label) => parts.extend([&[1], label.as_bytes()]),
     }
-    bound
+    envelope::associated_data(&parts)
 }
 
 /// A name for a factor that was given none: 64 random bits.
@@ -189,14 +204,14 @@ mod tests {
         let totp = Totp::new(TotpParameters::default(), &Secret::new(vec![9; 20])).unwrap();
         let enrolled_at = UnixTime::from_secs(1_700_000_000);
         let new = NewFactor { id: None, label: label.map(Into::into), enrolled_at, totp };
-        let record = seal(&ring(), &subject, &id, &new).unwrap();
+        let record = seal(&ring(), &subject, &id, State::Active, &new).unwrap();
         (subject, id, record)
     }
 
     #[test]
     fn a_record_opens_as_it_was_sealed() {
         let (subject, id, record) = record(Some("phone"));
-        let factor = open(&ring(), &subject, &id, record.as_bytes()).unwrap();
+        let factor = open(&ring(), &subject, &id, State::Active, record.as_bytes()).unwrap();
         assert_eq!(factor.totp.expose_secret(), [9; 20]);
         assert_eq!((factor.label.as_deref(), factor.id), (Some("phone"), id));
         assert!(!record.contains("CQkJ"), "{record}");
@@ -206,8 +221,12 @@ mod tests {
     fn a_record_opens_nowhere_else_and_with_no_other_parameters() {
         let (subject, id, record) = record(None);
         let bob = fold_username("bob").unwrap();
-        assert!(open(&ring(), &bob, &id, record.as_bytes()).is_err());
-        assert!(open(&ring(), &subject, &FactorId::parse("f2").unwrap(), record.as_bytes()).is_err());
+        let opened = |subject: &SubjectId, id: &FactorId, state, record: &str| {
+            open(&ring(), subject, id, state, record.as_bytes())
+        };
+        assert!(opened(&bob, &id, State::Active, &record).is_err());
+        assert!(opened(&subject, &FactorId::parse("f2").unwrap(), State::Active, &record).is_err());
+        assert!(opened(&subject, &id, State::Pending, &record).is_err());
         for (from, to) in [
             ("\"digits\":6", "\"digits\":7"),
             ("\"period\":30", "\"period\":300"),
@@ -221,7 +240,7 @@ mod tests {
         ] {
             let altered = record.replace(from, to);
             assert_ne!(altered, record, "{from}");
-            assert!(open(&ring(), &subject, &id, altered.as_bytes()).is_err(), "{from} -> {to}");
+            assert!(opened(&subject, &id, State::Active, &altered).is_err(), "{from} -> {to}");
         }
     }
 }

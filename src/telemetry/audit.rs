@@ -4,7 +4,7 @@ use tracing::{info, warn};
 
 use super::Metrics;
 use crate::{
-    policy::{Challenge, Denial},
+    policy::{Challenge, Denial, Means},
     step_up::{Audit, AuditEvent, AuditOutcome},
     types::{FactorId, SubjectId},
 };
@@ -51,7 +51,7 @@ fn grant(subject: Option<&SubjectId>, outcome: AuditOutcome, factor: Option<&Fac
         | AuditOutcome::Challenged(Challenge::PasscodeWanted) => {
             info!(target: "audit", subject, outcome = name);
         }
-        AuditOutcome::ReleasedWithFactor => {
+        AuditOutcome::ReleasedWithFactor(_) => {
             let factor = factor.map(FactorId::as_str);
             info!(target: "audit", subject, outcome = name, factor);
         }
@@ -77,7 +77,8 @@ const fn name(outcome: AuditOutcome) -> &'static str {
     match outcome {
         AuditOutcome::UpstreamRefused => "upstream_refused",
         AuditOutcome::ReleasedWithoutFactor => "released_without_factor",
-        AuditOutcome::ReleasedWithFactor => "released_with_factor",
+        AuditOutcome::ReleasedWithFactor(Means::Passcode) => "released_with_factor",
+        AuditOutcome::ReleasedWithFactor(Means::RecoveryCode) => "released_with_recovery_code",
         AuditOutcome::ReleasedByRefresh => "released_by_refresh",
         AuditOutcome::Challenged(Challenge::PasscodeWanted) => "passcode_wanted",
         AuditOutcome::Challenged(Challenge::WrongPasscode) => "wrong_passcode",

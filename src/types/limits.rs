@@ -32,3 +32,19 @@ pub const REVOCATIONS_MAX: u64 = 100_000;
 pub const REVOCATION_AGE_SECS_MAX: u64 = 7 * 24 * 3600;
 /// Bytes of an orphan's tokens and credentials together; signed tokens have some 2 KiB each.
 pub const ORPHAN_BYTES_MAX: usize = 32 * 1024;
+/// Recovery codes that are made at once.
+pub const RECOVERY_CODES: usize = 10;
+/// Random bytes of a recovery code: 80 bits.
+pub const RECOVERY_CODE_BYTES: usize = 10;
+/// Characters by which a recovery code is told from a passcode, which has eight at most.
+pub const RECOVERY_CODE_CHARACTERS_MIN: usize = 9;
+/// Recovery codes that a subject may have, those that were taken over from another system included.
+pub const RECOVERY_CODES_MAX: usize = 20;
+/// Seconds within which a factor that was proposed must be confirmed.
+pub const PENDING_SECS_MAX: u64 = 3600;
+/// Factors of one subject that wait for their confirmation; one more takes the place of the oldest.
+pub const PENDING_MAX: usize = 3;
+/// Events of the audit trail that a store keeps; beyond it the oldest go. Some 20 MiB.
+pub const TRAIL_EVENTS_MAX: i64 = 100_000;
+/// Names that are read from a store at once.
+pub const LIST_PAGE_MAX: usize = 1000;

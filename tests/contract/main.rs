@@ -9,8 +9,10 @@ mod enrolments;
 mod model;
 mod outages;
 mod refresh;
+mod registry;
 mod revocations;
 mod stand;
+mod trail;
 
 #[path = "../e2e/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with the end-to-end tests, which need more of it")]

@@ -6,7 +6,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use tfa_gateway::{
-    factor::{self, Factor, Passcode, totp::Totp},
+    factor::{self, Factor, Factors, Passcode, totp::Totp},
     policy::lockout::{Attempt, Ledger},
     step_up::{AttemptLedger as _, EnrolmentRegistry as _, Fingerprints as _},
     types::{FactorId, NonEmpty},
@@ -56,7 +56,8 @@ on_both_stores! {
                 totp: totp.clone(),
             })
             .collect();
-        let factors = NonEmpty::from_vec(factors).expect("two of them");
+        let totp = NonEmpty::from_vec(factors).expect("two of them");
+        let factors = Factors { totp, recovery_codes: Vec::new() };
         let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
         let mut subjects = 0;
         let sequence = std::cell::RefCell::new(&mut subjects);
@@ -80,16 +81,16 @@ on_both_stores! {
                         Event::Right { factor, step } => {
                             totps[*factor].passcode_at((now.as_secs() / 30).saturating_add_signed(*step)).to_string()
                         }
-                        Event::Wrong(n) => format!("wrong-{n}"),
+                        Event::Wrong(n) => format!("w-{n:02}"),
                     };
                     let passcode = Passcode::from_bytes(code.as_bytes());
                     let attempt = Attempt {
-                        matched: factor::verify(&factors, &passcode, now),
+                        fit: factor::verify(&factors, &passcode, now, |_, _| false),
                         fingerprint: store.fingerprint(&who, passcode.expose()),
                         window_secs: factor::window_secs(&factors),
                     };
                     let settled = store.settle(&who, &attempt, now).await.expect("settled");
-                    prop_assert_eq!(settled, model.settle(&attempt, now, &LOCKOUT), "{:?}", event);
+                    prop_assert_eq!(settled, model.settle(&attempt, now, &LOCKOUT, |_| false), "{:?}", event);
                 }
                 let kept = store.status(&who).await.expect("a status").ledger;
                 prop_assert_eq!(kept.failures_in_a_row, model.failures_in_a_row);

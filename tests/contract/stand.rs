@@ -226,7 +226,9 @@ pub(crate) async fn present_at(
     let (subject, passcode) = (subject(name), Passcode::from_bytes(code.as_bytes()));
     let Enrolment::Active(factors) = store.load(&subject).await? else { panic!("{name} is not enrolled") };
     let attempt = Attempt {
-        matched: factor::verify(&factors, &passcode, now),
+        fit: factor::verify(&factors, &passcode, now, |code, presented| {
+            store.is_recovery_code(&subject, code, presented)
+        }),
         fingerprint: store.fingerprint(&subject, passcode.expose()),
         window_secs: factor::window_secs(&factors),
     };

@@ -1,5 +1,6 @@
 //! The gateway as its clients meet it: the built binary between real stores and real OAuth2 servers.
 
+mod administration;
 mod answers;
 mod attacks;
 mod cases;
@@ -17,6 +18,7 @@ mod parts;
 mod passcodes;
 mod races;
 mod real_servers;
+mod recovery;
 mod refresh;
 mod revocation;
 mod sealing;

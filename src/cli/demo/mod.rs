@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::{CliError, subject::draw};
+use super::{CliError, administer, subject::draw};
 use crate::{
-    admin::{self, NewEnrolment},
+    admin::NewEnrolment,
     app, config,
     factor::totp::Totp,
     identity::fold_username,
@@ -19,6 +19,7 @@ use crate::{
 
 /// Where the demonstration listens.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tfa-gateway demo --listen 127.0.0.1:9999")]
 pub(super) struct Arguments {
     /// Where the gateway listens
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
@@ -43,8 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
         account: "alice".into(),
     };
     let enrolled =
-        app::with_store(&settings, async |store| admin::enrol(store, &alice, new, SystemClock.now()).await)
-            .map_err(|error| CliError::Failed("alice cannot be enrolled".into(), error.into()))?;
+        administer(&settings, "alice cannot be enrolled", async |admin| admin.enrol(&alice, new).await)?;
 
     let parameters = settings.totp;
     app::serve(settings, |addresses| {

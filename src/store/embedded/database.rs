@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{
     file::StoreFile,
-    refresh, revocations,
+    ledger, refresh, revocations, trail,
     worker::{self, Job, WAITING_MAX},
 };
 use crate::step_up::StoreError;
@@ -22,9 +22,9 @@ use crate::step_up::StoreError;
 /// `TFAG`: tells our files from others'.
 const APPLICATION_ID: i32 = 0x5446_4147;
 /// The layout that this version reads and writes.
-const SCHEMA_VERSION: i32 = 3;
+const SCHEMA_VERSION: i32 = 5;
 /// What each layout added to the one before it, from the second on.
-const ADDED: [&str; 2] = [revocations::SCHEMA, refresh::SCHEMA];
+const ADDED: [&str; 4] = [revocations::SCHEMA, refresh::SCHEMA, ledger::SCHEMA, trail::SCHEMA];
 const SCHEMA: &str = "
     CREATE TABLE factors (
         subject TEXT NOT NULL,

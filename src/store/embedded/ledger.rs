@@ -11,6 +11,14 @@ use crate::{
     types::{FactorId, UnixTime},
 };
 
+/// A subject's attempts with recovery codes, added to a file that a version without them wrote.
+pub(super) const SCHEMA: &str = "
+    CREATE TABLE recovery_ledger (
+        subject TEXT PRIMARY KEY,
+        state TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {

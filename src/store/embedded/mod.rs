@@ -8,9 +8,13 @@
 mod database;
 mod file;
 mod ledger;
+mod list;
 mod refresh;
 mod revocations;
+mod trail;
 mod worker;
+
+use std::borrow::Cow;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -18,18 +22,15 @@ pub(super) use self::database::Database;
 pub use self::database::{EmbeddedOpenError, EmbeddedSettings};
 use super::{
     StoreSettings,
-    key_file::KeySource,
-    record::malformed,
-    sealed::{self, StoredFactor},
+    edit::Change,
+    fields::{self, Field, Fields},
 };
 use crate::{
+    factor::Fit,
     policy::lockout::{Attempt, Ledger, Settlement},
-    step_up::{Found, NewFactor, StoreError, SubjectStatus},
-    types::{FactorId, SubjectId, UnixTime, limits::FACTORS_MAX},
+    step_up::{ListPage, ListQuery, StoreError},
+    types::{SubjectId, UnixTime},
 };
-
-/// In the place of a factor's id, which it cannot be: the record is the subject whose other name this is.
-const ALIAS_ROW: &str = ">alias_of";
 
 /// The adapter of one runtime thread.
 pub(super) struct EmbeddedStore {
@@ -42,13 +43,54 @@ impl EmbeddedStore {
         Self { database, settings }
     }
 
-    pub(super) async fn find(&self, keys: &KeySource, name: &SubjectId) -> Result<Found, StoreError> {
-        let wanted = name.clone();
-        let rows = self.database.read(move |connection| records(connection, &wanted)).await?;
-        if let Some(subject) = alias_of(&rows)? {
-            return Ok(Found::AliasOf(subject));
-        }
-        sealed::open_all(keys, name, &stored(&rows), &self.settings).map(Found::Subject)
+    /// All that there is under a name.
+    pub(super) async fn fields(&self, name: &SubjectId) -> Result<Fields, StoreError> {
+        let name = name.clone();
+        self.database.read(move |connection| read_fields(connection, &name)).await
+    }
+
+    /// Writes what an edit made of what was read. Answers whether that was still there.
+    pub(super) async fn apply(&self, subject: &SubjectId, change: Change) -> Result<bool, StoreError> {
+        let subject = subject.clone();
+        self.database
+            .write(move |connection| {
+                if read_fields(connection, &subject)? != change.before {
+                    return Ok(false);
+                }
+                for (name, value) in change.set() {
+                    insert(connection, &subject, &row_of(name), value)?;
+                }
+                for name in change.removed() {
+                    delete(connection, &subject, &row_of(name))?;
+                }
+                if change.forgets_failures {
+                    unlock(connection, &subject)?;
+                }
+                if let Some((spent, at)) = &change.spends {
+                    let mut ledger = read_ledger(connection, LEDGER, &subject)?;
+                    ledger.spend(spent, *at);
+                    write_ledger(connection, LEDGER, &subject, &ledger)?;
+                }
+                Ok(true)
+            })
+            .await
+    }
+
+    /// What is remembered of a subject's attempts: with passcodes, and with recovery codes.
+    pub(super) async fn ledgers(&self, subject: &SubjectId) -> Result<(Ledger, Ledger), StoreError> {
+        let subject = subject.clone();
+        self.database
+            .read(move |connection| {
+                let read = |table| read_ledger(connection, table, &subject);
+                Ok((read(LEDGER)?, read(RECOVERY_LEDGER)?))
+            })
+            .await
+    }
+
+    /// One page of names, in their order.
+    pub(super) async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        let query = query.clone();
+        self.database.read(move |connection| list::page(connection, &query)).await
     }
 
     pub(super) async fn settle(
@@ -60,79 +102,24 @@ impl EmbeddedStore {
         let (subject, attempt, lockout) = (subject.clone(), attempt.clone(), self.settings.lockout);
         self.database
             .write(move |connection| {
-                let mut ledger = read_ledger(connection, &subject)?;
+                let table = match attempt.fit {
+                    Fit::Steps(_) => LEDGER,
+                    Fit::RecoveryCode(_) => RECOVERY_LEDGER,
+                };
+                let mut ledger = read_ledger(connection, table, &subject)?;
                 let before = ledger.clone();
-                let settlement = ledger.settle(&attempt, now, &lockout);
+                let mut failed = None;
+                let settlement = ledger.settle(&attempt, now, &lockout, |code| {
+                    let spent = delete(connection, &subject, &row_of(&fields::recovery(code.id())));
+                    spent.unwrap_or_else(|error| failed.replace(error).is_some())
+                });
+                if let Some(error) = failed {
+                    return Err(error);
+                }
                 if ledger != before {
-                    write_ledger(connection, &subject, &ledger)?;
+                    write_ledger(connection, table, &subject, &ledger)?;
                 }
                 Ok(settlement)
-            })
-            .await
-    }
-
-    pub(super) async fn enrol(
-        &self,
-        keys: &KeySource,
-        subject: &SubjectId,
-        new: &NewFactor,
-    ) -> Result<(FactorId, usize), StoreError> {
-        let (id, record) = sealed::seal_new(keys, subject, new)?;
-        let subject = subject.clone();
-        self.database
-            .write(move |connection| {
-                let present = records(connection, &subject)?;
-                if alias_of(&present)?.is_some() {
-                    return Err(sealed::IS_ALIAS);
-                }
-                if present.iter().any(|(other, _)| other == id.as_str()) {
-                    return Err(sealed::TAKEN);
-                }
-                if present.len() >= FACTORS_MAX {
-                    return Err(sealed::TOO_MANY);
-                }
-                insert(connection, &subject, id.as_str(), record.as_bytes())?;
-                Ok((id, present.len() + 1))
-            })
-            .await
-    }
-
-    pub(super) async fn disable(&self, subject: &SubjectId) -> Result<usize, StoreError> {
-        let subject = subject.clone();
-        self.database
-            .write(move |connection| {
-                if alias_of(&records(connection, &subject)?)?.is_some() {
-                    return Err(sealed::IS_ALIAS);
-                }
-                let removed = connection
-                    .execute("DELETE FROM factors WHERE subject = ?1", params![subject.as_str()])
-                    .map_err(failed)?;
-                unlock(connection, &subject)?;
-                Ok(removed)
-            })
-            .await
-    }
-
-    pub(super) async fn add_alias(&self, alias: &SubjectId, subject: &SubjectId) -> Result<(), StoreError> {
-        let (alias, subject) = (alias.clone(), subject.clone());
-        self.database
-            .write(move |connection| {
-                let present = records(connection, &alias)?;
-                if !present.is_empty() && alias_of(&present)?.is_none() {
-                    return Err(sealed::IS_ENROLLED);
-                }
-                insert(connection, &alias, ALIAS_ROW, subject.as_str().as_bytes())
-            })
-            .await
-    }
-
-    pub(super) async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, StoreError> {
-        let alias = alias.clone();
-        self.database
-            .write(move |connection| {
-                let row = params![alias.as_str(), ALIAS_ROW];
-                let delete = "DELETE FROM factors WHERE subject = ?1 AND factor_id = ?2";
-                connection.execute(delete, row).map(|removed| removed > 0).map_err(failed)
             })
             .await
     }
@@ -140,23 +127,6 @@ impl EmbeddedStore {
     pub(super) async fn unlock(&self, subject: &SubjectId) -> Result<bool, StoreError> {
         let subject = subject.clone();
         self.database.write(move |connection| unlock(connection, &subject)).await
-    }
-
-    pub(super) async fn status(
-        &self,
-        keys: &KeySource,
-        subject: &SubjectId,
-    ) -> Result<SubjectStatus, StoreError> {
-        let wanted = subject.clone();
-        let (rows, ledger) = self
-            .database
-            .read(move |connection| Ok((records(connection, &wanted)?, read_ledger(connection, &wanted)?)))
-            .await?;
-        let alias_of = alias_of(&rows)?;
-        let rows = if alias_of.is_some() { Vec::new() } else { rows };
-        let factors =
-            stored(&rows).iter().map(|f| sealed::describe(keys, subject, f, &self.settings)).collect();
-        Ok(SubjectStatus { alias_of, factors, ledger })
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
@@ -170,16 +140,38 @@ fn failed(error: rusqlite::Error) -> StoreError {
     StoreError::Failed(error.into())
 }
 
-type Row = (String, Vec<u8>);
+/// The row of a field: a factor has its id, and anything else `>`, which no id holds, and its field.
+fn row_of(field: &str) -> Cow<'_, str> {
+    match Field::of(field) {
+        Field::Totp(id) => id.into(),
+        _ => format!(">{field}").into(),
+    }
+}
 
-fn records(connection: &Connection, subject: &SubjectId) -> Result<Vec<Row>, StoreError> {
-    let read = || -> rusqlite::Result<Vec<Row>> {
-        let mut select = connection
-            .prepare_cached("SELECT factor_id, record FROM factors WHERE subject = ?1 ORDER BY factor_id")?;
-        let rows = select.query_map(params![subject.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// The field of a row.
+fn field_of(row: &str) -> String {
+    row.strip_prefix('>').map_or_else(|| format!("{}{row}", fields::TOTP), str::to_owned)
+}
+
+fn read_fields(connection: &Connection, subject: &SubjectId) -> Result<Fields, StoreError> {
+    let read = || -> rusqlite::Result<Fields> {
+        let mut select =
+            connection.prepare_cached("SELECT factor_id, record FROM factors WHERE subject = ?1")?;
+        let rows = select.query_map(params![subject.as_str()], |row| {
+            Ok((field_of(row.get_ref(0)?.as_str()?), row.get(1)?))
+        })?;
         rows.collect()
     };
     read().map_err(failed)
+}
+
+/// Returns whether it was there.
+fn delete(connection: &Connection, subject: &SubjectId, row: &str) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("DELETE FROM factors WHERE subject = ?1 AND factor_id = ?2")
+        .and_then(|mut delete| delete.execute(params![subject.as_str(), row]))
+        .map(|deleted| deleted > 0)
+        .map_err(failed)
 }
 
 fn insert(connection: &Connection, subject: &SubjectId, id: &str, record: &[u8]) -> Result<(), StoreError> {
@@ -190,44 +182,46 @@ fn insert(connection: &Connection, subject: &SubjectId, id: &str, record: &[u8])
     Ok(())
 }
 
-/// Whose alias a name is. One that has factors as well is an error: they might be meant, or the alias.
-fn alias_of(rows: &[Row]) -> Result<Option<SubjectId>, StoreError> {
-    match rows {
-        [(id, subject)] if id == ALIAS_ROW => sealed::parse_alias(subject).map(Some),
-        rows if rows.iter().any(|(id, _)| id == ALIAS_ROW) => {
-            Err(malformed("enrolment", "an alias must have no factors"))
-        }
-        _ => Ok(None),
-    }
-}
-
-fn stored(rows: &[Row]) -> Vec<StoredFactor<'_>> {
-    rows.iter().map(|(id, record)| StoredFactor::Sealed(id, record)).collect()
-}
+/// The table of attempts with passcodes.
+const LEDGER: &str = "ledger";
+/// The table of attempts with recovery codes.
+const RECOVERY_LEDGER: &str = "recovery_ledger";
 
 fn unlock(connection: &Connection, subject: &SubjectId) -> Result<bool, StoreError> {
-    let mut ledger = read_ledger(connection, subject)?;
-    let unlocked = ledger.unlock();
-    if unlocked {
-        write_ledger(connection, subject, &ledger)?;
+    let mut unlocked = false;
+    for table in [LEDGER, RECOVERY_LEDGER] {
+        let mut ledger = read_ledger(connection, table, subject)?;
+        if ledger.unlock() {
+            write_ledger(connection, table, subject, &ledger)?;
+            unlocked = true;
+        }
     }
     Ok(unlocked)
 }
 
-fn read_ledger(connection: &Connection, subject: &SubjectId) -> Result<Ledger, StoreError> {
+fn read_ledger(
+    connection: &Connection,
+    table: &'static str,
+    subject: &SubjectId,
+) -> Result<Ledger, StoreError> {
     let state: Option<String> = connection
-        .prepare_cached("SELECT state FROM ledger WHERE subject = ?1")
+        .prepare_cached(&format!("SELECT state FROM {table} WHERE subject = ?1"))
         .and_then(|mut select| select.query_row(params![subject.as_str()], |row| row.get(0)).optional())
         .map_err(failed)?;
     state.map_or_else(|| Ok(Ledger::default()), |state| ledger::decode(&state))
 }
 
-fn write_ledger(connection: &Connection, subject: &SubjectId, ledger: &Ledger) -> Result<(), StoreError> {
+fn write_ledger(
+    connection: &Connection,
+    table: &'static str,
+    subject: &SubjectId,
+    ledger: &Ledger,
+) -> Result<(), StoreError> {
     connection
-        .prepare_cached(
-            "INSERT INTO ledger (subject, state) VALUES (?1, ?2) \
-             ON CONFLICT (subject) DO UPDATE SET state = excluded.state",
-        )
+        .prepare_cached(&format!(
+            "INSERT INTO {table} (subject, state) VALUES (?1, ?2) \
+             ON CONFLICT (subject) DO UPDATE SET state = excluded.state"
+        ))
         .and_then(|mut upsert| upsert.execute(params![subject.as_str(), ledger::encode(ledger)]))
         .map_err(failed)?;
     Ok(())

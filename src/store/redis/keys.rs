@@ -1,17 +1,12 @@
 //! The names of keys. The layout is public: `docs/redis.md`.
 
-use crate::types::{FactorId, SubjectId};
-
-/// The field of a plain secret.
-pub(super) const PLAIN_FIELD: &str = "totp_secret";
-/// What the field of a sealed factor starts with.
-pub(super) const TOTP_FIELD_PREFIX: &str = "totp:";
-
-/// The field of a name that is another one's alias.
-pub(super) const ALIAS_FIELD: &str = "alias_of";
+use crate::types::SubjectId;
 
 /// A random text that the first enrolment leaves: where it is missing, the data are others, or gone.
 pub(super) const MARKER: &str = "tfa:marker";
+
+/// The stream of administrative changes.
+pub(super) const TRAIL: &str = "tfa:audit";
 
 /// All that there is of revocations: due times, times of birth, records, attempts.
 pub(super) const REVOCATIONS: [&str; 4] = [
@@ -26,7 +21,39 @@ pub(super) fn enrolment(subject: &SubjectId) -> String {
     format!("tfa:{{{}}}:enrolment", tag(subject))
 }
 
-/// The hash with a subject's attempts.
+/// The hash with a subject's attempts with recovery codes.
+pub(super) fn recovery_ledger(subject: &SubjectId) -> String {
+    format!("tfa:{{{}}}:recovery-ledger", tag(subject))
+}
+
+/// The hash with the devices that are remembered for a subject.
+pub(super) fn devices(subject: &SubjectId) -> String {
+    format!("tfa:{{{}}}:devices", tag(subject))
+}
+
+/// The name whose enrolment a key holds, if it is that of one.
+pub(super) fn name_of_enrolment(key: &str) -> Option<String> {
+    let tag = key.strip_prefix("tfa:{")?.strip_suffix("}:enrolment")?;
+    Some(tag.replace("%7B", "{").replace("%7D", "}").replace("%25", "%"))
+}
+
+/// A pattern (of `SCAN`) for the enrolments of names that hold a text.
+pub(super) fn enrolments_containing(text: &str) -> String {
+    let mut pattern = String::from("tfa:{*");
+    for c in escaped(text).chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    if !text.is_empty() {
+        pattern.push('*');
+    }
+    pattern.push_str("}:enrolment");
+    pattern
+}
+
+/// The hash with a subject's attempts with passcodes.
 pub(super) fn ledger(subject: &SubjectId) -> String {
     format!("tfa:{{{}}}:ledger", tag(subject))
 }
@@ -36,14 +63,12 @@ pub(super) fn refresh(name: &str) -> String {
     format!("tfa:{{refresh:{name}}}:record")
 }
 
-/// The field of one sealed factor.
-pub(super) fn totp_field(id: &FactorId) -> String {
-    format!("{TOTP_FIELD_PREFIX}{id}")
-}
-
 /// The subject as a hash tag: `{` and `}` would end it early, `%` is what they are written with.
 fn tag(subject: &SubjectId) -> String {
-    let text = subject.as_str();
+    escaped(subject.as_str())
+}
+
+fn escaped(text: &str) -> String {
     if !text.contains(['{', '}', '%']) {
         return text.to_owned();
     }
@@ -61,5 +86,10 @@ mod tests {
         assert_eq!(key("alice"), "tfa:{alice}:enrolment");
         assert_eq!(key("a}b{c%7D"), "tfa:{a%7Db%7Bc%257d}:enrolment");
         assert_ne!(key("a}"), key("a%7D"));
+        for name in ["alice", "a}b{c%7d"] {
+            assert_eq!(name_of_enrolment(&key(name)).as_deref(), Some(name));
+        }
+        assert_eq!(enrolments_containing("a*{"), r"tfa:{*a\*%7B*}:enrolment");
+        assert_eq!(enrolments_containing(""), "tfa:{*}:enrolment");
     }
 }

@@ -9,8 +9,9 @@ mod keys;
 mod marker;
 mod refresh;
 mod revocations;
+mod trail;
 
-use std::{collections::BTreeMap, fmt, sync::LazyLock, time::Duration};
+use std::{fmt, sync::LazyLock, time::Duration};
 
 use redis::{Client, IntoConnectionInfo as _, Script};
 
@@ -18,28 +19,27 @@ use self::connection::Connection;
 pub(super) use self::marker::Marker;
 use super::{
     StoreSettings,
-    key_file::KeySource,
+    edit::Change,
+    fields::{self, Fields},
     record::malformed,
-    sealed::{self, StoredFactor},
 };
 use crate::{
-    policy::{
-        Enrolment,
-        lockout::{Attempt, Failure, Ledger, Settlement, UsedStep},
-    },
-    step_up::{Found, NewFactor, StoreError, SubjectStatus},
+    factor::Fit,
+    identity::fold_username,
+    policy::lockout::{Attempt, Failure, Ledger, Settlement, UsedStep},
+    step_up::{ListCursor, ListPage, ListQuery, NameSummary, StoreError},
     types::{
         FactorId, SubjectId, UnixTime,
-        limits::{FACTORS_MAX, FAILURES_IN_A_ROW_MAX, USED_STEP_MARGIN_SECS},
+        limits::{FAILURES_IN_A_ROW_MAX, USED_STEP_MARGIN_SECS},
     },
 };
 
 static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/settle.lua")));
-static ENROL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/enrol.lua")));
-static ALIAS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/alias.lua")));
-static DISABLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/disable.lua")));
+static EDIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/edit.lua")));
 static UNLOCK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unlock.lua")));
 
+/// Keys that one step of a `SCAN` looks at: a millisecond of Redis's time.
+const SCANNED_AT_ONCE: usize = 1000;
 /// The longest time for which any used step matters: eleven periods of 300 s, and the margin. Seconds.
 const USED_STEP_SECS_MAX: u64 = 11 * 300 + USED_STEP_MARGIN_SECS;
 
@@ -85,17 +85,47 @@ impl RedisStore {
         Self { connection: Connection::new(redis.client.as_ref().clone(), redis.timeout, marker), settings }
     }
 
-    /// One `HGETALL`.
-    pub(super) async fn find(&self, keys: &KeySource, name: &SubjectId) -> Result<Found, StoreError> {
-        let fields = self.fields(&keys::enrolment(name)).await?;
-        if fields.is_empty() {
-            return Ok(Found::Subject(Enrolment::Absent));
+    /// All that there is under a name: one `HGETALL`.
+    pub(super) async fn fields(&self, name: &SubjectId) -> Result<Fields, StoreError> {
+        let fields = self.hash(&keys::enrolment(name)).await?;
+        if !fields.is_empty() {
+            self.connection.remember_marker().await;
         }
-        self.connection.remember_marker().await;
-        if let Some(subject) = alias_of(&fields)? {
-            return Ok(Found::AliasOf(subject));
+        Ok(fields)
+    }
+
+    /// Writes what an edit made of what was read. Answers whether that was still there.
+    pub(super) async fn apply(&self, subject: &SubjectId, change: &Change) -> Result<bool, StoreError> {
+        let (set, removed): (Vec<_>, Vec<_>) = (change.set().collect(), change.removed().collect());
+        let mut call = EDIT.key(keys::enrolment(subject));
+        call.key(keys::ledger(subject)).key(keys::recovery_ledger(subject)).key(keys::devices(subject));
+        call.arg(change.before.len()).arg(set.len()).arg(removed.len());
+        call.arg(u8::from(change.forgets_failures)).arg(u8::from(change.forgets_devices));
+        match &change.spends {
+            None => call.arg("").arg(0).arg(0),
+            Some((spent, _)) => call
+                .arg(format!("used:{}", spent.factor()))
+                .arg(spent.step())
+                .arg(spent.window_secs() + USED_STEP_MARGIN_SECS),
+        };
+        call.arg(USED_STEP_SECS_MAX);
+        for (name, value) in change.before.iter().chain(set) {
+            call.arg(name).arg(value.as_slice());
         }
-        sealed::open_all(keys, name, &stored(&fields)?, &self.settings).map(Found::Subject)
+        for name in removed {
+            call.arg(name);
+        }
+        let applied: bool = self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
+        if applied && !change.after.is_empty() {
+            self.connection.remember_marker().await;
+        }
+        Ok(applied)
+    }
+
+    /// What is remembered of a subject's attempts: with passcodes, and with recovery codes.
+    pub(super) async fn ledgers(&self, subject: &SubjectId) -> Result<(Ledger, Ledger), StoreError> {
+        let passcodes = ledger(&self.hash(&keys::ledger(subject)).await?)?;
+        Ok((passcodes, ledger(&self.hash(&keys::recovery_ledger(subject)).await?)?))
     }
 
     /// One `EVALSHA`.
@@ -105,7 +135,14 @@ impl RedisStore {
         attempt: &Attempt,
     ) -> Result<Settlement, StoreError> {
         let lockout = &self.settings.lockout;
-        let mut call = SETTLE.key(keys::ledger(subject));
+        let mut call = match &attempt.fit {
+            Fit::Steps(_) => SETTLE.key(keys::ledger(subject)),
+            Fit::RecoveryCode(_) => {
+                let mut call = SETTLE.key(keys::recovery_ledger(subject));
+                call.key(keys::enrolment(subject));
+                call
+            }
+        };
         call.arg(attempt.fingerprint.to_hex())
             .arg(attempt.window_secs)
             .arg(lockout.failures_max)
@@ -114,120 +151,87 @@ impl RedisStore {
             .arg(lockout.lock_secs_max)
             .arg(FAILURES_IN_A_ROW_MAX)
             .arg(USED_STEP_MARGIN_SECS);
-        for matched in &attempt.matched {
-            call.arg(matched.factor().as_str()).arg(matched.step()).arg(matched.window_secs());
+        match &attempt.fit {
+            Fit::Steps(steps) => {
+                for matched in steps {
+                    call.arg(matched.factor().as_str()).arg(matched.step()).arg(matched.window_secs());
+                }
+            }
+            Fit::RecoveryCode(code) => {
+                call.arg(code.iter().map(|code| code.id().as_str()).collect::<Vec<_>>());
+            }
         }
         let verdict: Vec<String> =
             self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
         settlement(&verdict).ok_or_else(|| malformed("ledger", "the script's verdict is not known"))
     }
 
-    pub(super) async fn enrol(
-        &self,
-        keys: &KeySource,
-        subject: &SubjectId,
-        new: &NewFactor,
-    ) -> Result<(FactorId, usize), StoreError> {
-        let (id, record) = sealed::seal_new(keys, subject, new)?;
-        let mut call = ENROL.key(keys::enrolment(subject));
-        call.arg(keys::totp_field(&id)).arg(record).arg(FACTORS_MAX);
-        let verdict: redis::Value =
-            self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
-        match verdict {
-            redis::Value::Int(count) => {
-                self.connection.remember_marker().await;
-                Ok((id, usize::try_from(count).unwrap_or(usize::MAX)))
-            }
-            redis::Value::BulkString(word) if word == b"full" => Err(sealed::TOO_MANY),
-            redis::Value::BulkString(word) if word == b"alias" => Err(sealed::IS_ALIAS),
-            _ => Err(sealed::TAKEN),
-        }
-    }
-
-    pub(super) async fn disable(&self, subject: &SubjectId) -> Result<usize, StoreError> {
-        let mut call = DISABLE.key(keys::enrolment(subject));
-        call.key(keys::ledger(subject)).arg(USED_STEP_SECS_MAX);
-        let removed: i64 = self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
-        usize::try_from(removed).map_err(|_| sealed::IS_ALIAS)
-    }
-
-    pub(super) async fn add_alias(&self, alias: &SubjectId, subject: &SubjectId) -> Result<(), StoreError> {
-        let mut call = ALIAS.key(keys::enrolment(alias));
-        call.arg(subject.as_str());
-        let is_alias: bool = self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
-        if !is_alias {
-            return Err(sealed::IS_ENROLLED);
-        }
-        self.connection.remember_marker().await;
-        Ok(())
-    }
-
-    pub(super) async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, StoreError> {
-        let key = keys::enrolment(alias);
-        let hdel =
-            async |mut c| redis::cmd("HDEL").arg(&key).arg(keys::ALIAS_FIELD).query_async(&mut c).await;
-        self.connection.write(hdel).await
-    }
-
     pub(super) async fn unlock(&self, subject: &SubjectId) -> Result<bool, StoreError> {
         let mut call = UNLOCK.key(keys::ledger(subject));
-        call.arg(USED_STEP_SECS_MAX);
+        call.key(keys::recovery_ledger(subject)).arg(USED_STEP_SECS_MAX);
         let forgotten: u64 = self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
         Ok(forgotten > 0)
     }
 
-    pub(super) async fn status(
-        &self,
-        keys: &KeySource,
-        subject: &SubjectId,
-    ) -> Result<SubjectStatus, StoreError> {
-        let fields = self.fields(&keys::enrolment(subject)).await?;
-        let ledger = ledger(&self.fields(&keys::ledger(subject)).await?)?;
-        let alias_of = alias_of(&fields)?;
-        let factors = fields
-            .iter()
-            .filter(|(field, _)| *field != keys::ALIAS_FIELD)
-            .map(|(field, value)| match stored_factor(field, value) {
-                Some(factor) => sealed::describe(keys, subject, &factor, &self.settings),
-                None => sealed::describe_unknown(field),
+    /// One page of names: some steps of a `SCAN`, then the fields' names of each.
+    pub(super) async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        let pattern = keys::enrolments_containing(query.containing.as_deref().unwrap_or_default());
+        let cursor = query.cursor.as_ref().map_or("0", |cursor| cursor.0.as_str());
+        let mut cursor: u64 = cursor
+            .parse()
+            .map_err(|_| StoreError::Refused("the cursor must be one that a page ended with"))?;
+        let mut page = ListPage::default();
+        loop {
+            let (next, found): (u64, Vec<String>) = self
+                .connection
+                .read(async |mut c| {
+                    let mut scan = redis::cmd("SCAN");
+                    scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCANNED_AT_ONCE);
+                    scan.query_async(&mut c).await
+                })
+                .await?;
+            page.names.append(&mut self.summaries(&found).await?);
+            cursor = next;
+            if cursor == 0 {
+                return Ok(page);
+            }
+            if page.names.len() >= query.limit {
+                page.next = Some(ListCursor(cursor.to_string()));
+                return Ok(page);
+            }
+        }
+    }
+
+    async fn summaries(&self, found: &[String]) -> Result<Vec<NameSummary>, StoreError> {
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all: Vec<Fields> = self
+            .connection
+            .read(async |mut c| {
+                let mut pipeline = redis::pipe();
+                for key in found {
+                    pipeline.cmd("HGETALL").arg(key);
+                }
+                pipeline.query_async(&mut c).await
             })
-            .collect();
-        Ok(SubjectStatus { alias_of, factors, ledger })
+            .await?;
+        let named = found.iter().zip(&all).filter_map(|(key, fields)| {
+            // One that went meanwhile, and a name that is not folded: nobody can log in by it.
+            let name = keys::name_of_enrolment(key)?;
+            let folded = fold_username(&name).ok().filter(|folded| folded.as_str() == name)?;
+            (!fields.is_empty()).then(|| fields::summary(folded, fields))
+        });
+        Ok(named.collect())
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         self.connection.read(async |mut c| redis::cmd("PING").exec_async(&mut c).await).await
     }
 
-    async fn fields(&self, key: &str) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+    async fn hash(&self, key: &str) -> Result<Fields, StoreError> {
         self.connection.read(async |mut c| redis::cmd("HGETALL").arg(key).query_async(&mut c).await).await
     }
-}
-
-/// Whose alias a name is. One that has factors as well is an error: they might be meant, or the alias.
-fn alias_of(fields: &BTreeMap<String, Vec<u8>>) -> Result<Option<SubjectId>, StoreError> {
-    match fields.get(keys::ALIAS_FIELD) {
-        None => Ok(None),
-        Some(_) if fields.len() > 1 => Err(malformed("enrolment", "an alias must have no other field")),
-        Some(subject) => sealed::parse_alias(subject).map(Some),
-    }
-}
-
-/// The factors of an enrolment. Fields that this version does not know are passed over beside a factor it
-/// does, for any one factor is enough; alone they are an error.
-fn stored(fields: &BTreeMap<String, Vec<u8>>) -> Result<Vec<StoredFactor<'_>>, StoreError> {
-    let factors: Vec<_> = fields.iter().filter_map(|(field, value)| stored_factor(field, value)).collect();
-    if factors.is_empty() && !fields.is_empty() {
-        return Err(malformed("enrolment", "it must have a field 'totp:<factor>' or 'totp_secret'"));
-    }
-    Ok(factors)
-}
-
-fn stored_factor<'a>(field: &'a str, value: &'a [u8]) -> Option<StoredFactor<'a>> {
-    if field == keys::PLAIN_FIELD {
-        return Some(StoredFactor::Plain(value));
-    }
-    field.strip_prefix(keys::TOTP_FIELD_PREFIX).map(|id| StoredFactor::Sealed(id, value))
 }
 
 fn settlement(verdict: &[String]) -> Option<Settlement> {
@@ -243,7 +247,7 @@ fn settlement(verdict: &[String]) -> Option<Settlement> {
 }
 
 /// Reads a ledger for `status`, as the script would.
-fn ledger(fields: &BTreeMap<String, Vec<u8>>) -> Result<Ledger, StoreError> {
+fn ledger(fields: &Fields) -> Result<Ledger, StoreError> {
     let fault = || malformed("ledger", "its fields must be as in docs/redis.md");
     let text =
         |name: &str| std::str::from_utf8(fields.get(name).map_or(b"", Vec::as_slice)).map_err(|_| fault());

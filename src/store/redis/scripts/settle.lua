@@ -1,10 +1,11 @@
 -- Settles one attempt: locked? replayed? accepted or counted. The rule is that of src/policy/lockout.rs,
 -- said again where it can be atomic; tests/contract holds the two to each other.
 --
--- KEYS[1]  the subject's ledger
+-- KEYS     1 the subject's ledger, or its recovery ledger  2 its enrolment, for a recovery code
 -- ARGV     1 fingerprint  2 attempt window  3 failures_max  4 lockout window  5 lock_secs  6 lock_secs_max
 --          7 failures in a row that lock for good  8 margin for used steps
 --          then, for each factor that the passcode fits: id, step, window
+--          or, for a recovery code that fits: its id
 -- Times are seconds of this server's clock.
 
 local ledger = KEYS[1]
@@ -61,7 +62,14 @@ if locked_until > now then
   return { 'locked', string.format('%d', locked_until - now) }
 end
 
-for i = 9, #ARGV, 3 do
+if KEYS[2] and ARGV[9] then
+  if redis.call('HDEL', KEYS[2], 'recovery:' .. ARGV[9]) == 1 then
+    redis.call('DEL', ledger)
+    return { 'accepted', ARGV[9] }
+  end
+end
+
+for i = 9, KEYS[2] and 0 or #ARGV, 3 do
   local factor, step, window = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   local last = used[factor]
   if not last or last.forget_at <= now or step > last.step then

@@ -1,0 +1,176 @@
+//! Changes of enrolments, each recorded.
+
+use super::{
+    Enrolled, NewEnrolment, RecoveryCodes, StatusReport,
+    enrol::{self, checked_label},
+};
+use crate::{
+    factor::Passcode,
+    step_up::{
+        Actor, AuditTrail, ChangeKind, Clock, EnrolmentRegistry, ListPage, ListQuery, StoreError, TrailEvent,
+        TrailPage, TrailQuery,
+    },
+    types::{FactorId, SubjectId},
+};
+
+/// Why something was not done, or not wholly.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// Nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It was done, but there is no record of it.
+    #[error("the change was made, but it could not be recorded in the audit trail")]
+    NotRecorded(#[source] StoreError),
+    /// The passcode does not fit the factor that it should confirm. Nothing was changed.
+    #[error("the code does not fit; check the clock of the phone, and take the code that is shown now")]
+    WrongPasscode,
+}
+
+/// Administration on somebody's behalf.
+#[derive(Debug)]
+pub struct Administration<'a, S, C> {
+    store: &'a S,
+    clock: &'a C,
+    actor: Actor,
+}
+
+impl<'a, S, C> Administration<'a, S, C>
+where
+    S: EnrolmentRegistry + AuditTrail,
+    C: Clock,
+{
+    /// Whatever is changed through it is recorded as the actor's.
+    pub const fn new(store: &'a S, clock: &'a C, actor: Actor) -> Self {
+        Self { store, clock, actor }
+    }
+
+    /// Adds a factor that counts at once.
+    pub async fn enrol(&self, subject: &SubjectId, new: NewEnrolment) -> Result<Enrolled, AdminError> {
+        let (new, shown) = enrol::prepare(new, self.clock.now())?;
+        let (factor_id, factors) = self.store.enrol(subject, new).await?;
+        self.record(ChangeKind::Enrolled, subject, Some(factor_id.as_str())).await?;
+        Ok(shown.of(factor_id, Some(factors)))
+    }
+
+    /// Adds a factor that does not count before it is confirmed.
+    pub async fn propose(&self, subject: &SubjectId, new: NewEnrolment) -> Result<Enrolled, AdminError> {
+        let (new, shown) = enrol::prepare(new, self.clock.now())?;
+        let factor_id = self.store.propose(subject, new).await?;
+        self.record(ChangeKind::Proposed, subject, Some(factor_id.as_str())).await?;
+        Ok(shown.of(factor_id, None))
+    }
+
+    /// Makes a factor count, if the passcode is its. Returns how many there are now.
+    pub async fn confirm(
+        &self,
+        subject: &SubjectId,
+        factor: &FactorId,
+        passcode: &Passcode,
+    ) -> Result<usize, AdminError> {
+        let now = self.clock.now();
+        let waiting = self.store.pending(subject, factor, now).await?;
+        let matched = waiting.matched(passcode, now).ok_or(AdminError::WrongPasscode)?;
+        let factors = self.store.confirm(subject, &matched, now).await?;
+        self.record(ChangeKind::Confirmed, subject, Some(factor.as_str())).await?;
+        Ok(factors)
+    }
+
+    /// Removes one factor. Returns how many are left.
+    pub async fn remove_factor(&self, subject: &SubjectId, factor: &FactorId) -> Result<usize, AdminError> {
+        let left = self.store.remove_factor(subject, factor).await?;
+        self.record(ChangeKind::Removed, subject, Some(factor.as_str())).await?;
+        Ok(left)
+    }
+
+    /// Gives a factor another name.
+    pub async fn rename_factor(
+        &self,
+        subject: &SubjectId,
+        factor: &FactorId,
+        label: Option<String>,
+    ) -> Result<(), AdminError> {
+        self.store.rename_factor(subject, factor, checked_label(label)?).await?;
+        self.record(ChangeKind::Renamed, subject, Some(factor.as_str())).await
+    }
+
+    /// Makes new recovery codes in the place of the old ones.
+    pub async fn new_recovery_codes(&self, subject: &SubjectId) -> Result<RecoveryCodes, AdminError> {
+        let codes = RecoveryCodes::random()?;
+        self.store.replace_recovery_codes(subject, &codes.presented()).await?;
+        self.record(ChangeKind::RecoveryCodesReplaced, subject, None).await?;
+        Ok(codes)
+    }
+
+    /// Removes all factors. Returns how many there were.
+    pub async fn disable(&self, subject: &SubjectId) -> Result<usize, AdminError> {
+        let removed = self.store.disable(subject).await?;
+        self.record(ChangeKind::Disabled, subject, None).await?;
+        Ok(removed)
+    }
+
+    /// Forgets failures and lifts locks. Returns whether there was anything to forget.
+    pub async fn unlock(&self, subject: &SubjectId) -> Result<bool, AdminError> {
+        let unlocked = self.store.unlock(subject).await?;
+        self.record(ChangeKind::Unlocked, subject, None).await?;
+        Ok(unlocked)
+    }
+
+    /// Makes a name, such as an e-mail address, another name of a subject. An alias leads to a subject, never to itself
+    /// or to another alias.
+    pub async fn add_alias(&self, alias: &SubjectId, subject: &SubjectId) -> Result<(), AdminError> {
+        if alias == subject {
+            let rule = "the two names are one subject already: only their spelling differs";
+            return Err(StoreError::Refused(rule).into());
+        }
+        if self.store.status(subject).await?.alias_of.is_some() {
+            let rule = "the subject is an alias itself; name the subject that it leads to";
+            return Err(StoreError::Refused(rule).into());
+        }
+        self.store.add_alias(alias, subject).await?;
+        self.record(ChangeKind::AliasAdded, subject, Some(alias.as_str())).await
+    }
+
+    /// Forgets an alias. Returns whether there was one.
+    pub async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, AdminError> {
+        let removed = self.store.remove_alias(alias).await?;
+        if removed {
+            self.record(ChangeKind::AliasRemoved, alias, Some(alias.as_str())).await?;
+        }
+        Ok(removed)
+    }
+
+    /// What is known of a subject.
+    pub async fn status(&self, subject: &SubjectId) -> Result<StatusReport, AdminError> {
+        let status = self.store.status(subject).await?;
+        Ok(StatusReport::new(subject.clone(), status, self.clock.now()))
+    }
+
+    /// One page of the names that are known.
+    pub async fn list(&self, query: &ListQuery) -> Result<ListPage, AdminError> {
+        Ok(self.store.list(query).await?)
+    }
+
+    /// What was changed, the latest first.
+    pub async fn trail(&self, query: &TrailQuery) -> Result<TrailPage, AdminError> {
+        Ok(self.store.trail(query).await?)
+    }
+
+    /// Seals a subject's records with the current key. Returns how many were sealed with another. Not recorded: nothing
+    /// changes for anybody.
+    pub async fn reseal(&self, subject: &SubjectId) -> Result<usize, AdminError> {
+        Ok(self.store.reseal(subject).await?)
+    }
+
+    async fn record(
+        &self,
+        change: ChangeKind,
+        subject: &SubjectId,
+        object: Option<&str>,
+    ) -> Result<(), AdminError> {
+        let (actor, object) = (self.actor.clone(), object.map(str::to_owned));
+        let event =
+            TrailEvent { at: self.clock.now(), actor, change, subject: Some(subject.clone()), object };
+        self.store.append(&event).await.map_err(AdminError::NotRecorded)
+    }
+}

@@ -1,0 +1,105 @@
+//! `list` and `audit`: what there is, and what was changed.
+
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::{CliError, administer, subject::resolve};
+use crate::{
+    admin::{event_json, name_json},
+    config::Settings,
+    step_up::{ListQuery, TrailQuery},
+    types::{UnixTime, limits::LIST_PAGE_MAX},
+};
+
+/// Which names.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  tfa-gateway list\n  tfa-gateway list --search @example.org --json | jq -r .subject"
+)]
+pub(super) struct ListArguments {
+    /// Only names that hold this text, in any spelling
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which changes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  tfa-gateway audit\n  tfa-gateway audit --subject alice --limit 10 --json"
+)]
+pub(super) struct AuditArguments {
+    /// Only changes of this subject
+    #[arg(long, value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// At most so many, the latest first
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    limit: usize,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn list(settings: &Settings, arguments: &ListArguments) -> Result<(), CliError> {
+    let mut query = ListQuery { containing: arguments.search.clone(), cursor: None, limit: LIST_PAGE_MAX };
+    administer(settings, "not all names could be listed", async |admin| {
+        let mut out = io::stdout().lock();
+        loop {
+            let page = admin.list(&query).await?;
+            let written = page.names.iter().try_for_each(|name| {
+                if arguments.json {
+                    return writeln!(out, "{}", name_json(name));
+                }
+                match &name.alias_of {
+                    Some(subject) => writeln!(out, "{}\talias of {subject}", name.name),
+                    None => writeln!(
+                        out,
+                        "{}\t{} factors, {} waiting, {} recovery codes",
+                        name.name, name.factors, name.pending, name.recovery_codes
+                    ),
+                }
+            });
+            query.cursor = page.next;
+            // Whoever reads may have read enough.
+            if written.is_err() || query.cursor.is_none() {
+                return Ok(());
+            }
+        }
+    })
+}
+
+pub(super) fn audit(settings: &Settings, arguments: &AuditArguments) -> Result<(), CliError> {
+    let subject = arguments.subject.as_deref().map(resolve).transpose()?;
+    let query = TrailQuery { subject, before: None, limit: arguments.limit };
+    let page =
+        administer(settings, "the audit trail cannot be read", async |admin| admin.trail(&query).await)?;
+    let mut out = io::stdout().lock();
+    for event in &page.events {
+        let written = if arguments.json {
+            writeln!(out, "{}", event_json(event))
+        } else {
+            let subject = event.subject.as_ref().map_or("-", |subject| subject.as_str());
+            let object = event.object.as_deref().unwrap_or_default();
+            writeln!(
+                out,
+                "{}\t{}\t{}\t{subject}\t{object}",
+                rfc3339(event.at),
+                event.actor,
+                event.change.as_str()
+            )
+        };
+        if written.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A time as people and programs read it (RFC 3339), in UTC.
+fn rfc3339(at: UnixTime) -> String {
+    let secs = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(secs).map_or_else(|_| secs.to_string(), |at| at.to_string())
+}

@@ -1,0 +1,273 @@
+//! Changes of an enrolment, as pure steps from what was read to what is to be written.
+//!
+//! Invariants: a store applies a [`Change`] only if what it holds is still what was read, so that of two who edit a
+//! subject at once, the later one edits what the earlier one left; nothing here is a refusal and a change at once.
+
+use super::{
+    fields::{self, ALIAS_OF, Field, Fields},
+    record::{self, State},
+    recovery_record,
+};
+use crate::{
+    factor::{Factor, Matched, PresentedRecoveryCode},
+    sealing::KeyRing,
+    step_up::{NewFactor, StoreError},
+    types::{
+        FactorId, SubjectId, UnixTime,
+        limits::{FACTORS_MAX, PENDING_MAX, PENDING_SECS_MAX, RECOVERY_CODES_MAX},
+    },
+};
+
+/// A subject has as many factors as it may have.
+const TOO_MANY: StoreError =
+    StoreError::Refused("a subject may have at most 5 factors; remove one, or enrol another subject");
+/// A factor's name is in use.
+const TAKEN: StoreError = StoreError::Refused("the subject has a factor of that id already");
+/// A name that is an alias has no factors of its own.
+const IS_ALIAS: StoreError =
+    StoreError::Refused("that name is an alias; work on the subject, or remove the alias first");
+/// A name that has factors is no alias.
+const IS_ENROLLED: StoreError =
+    StoreError::Refused("that name is enrolled itself, so that it cannot be an alias; disable it first");
+const NOT_PENDING: StoreError =
+    StoreError::Refused("no factor of that id waits for its confirmation; it may have waited for too long");
+const NOT_ENROLLED: StoreError = StoreError::Refused("the subject is not enrolled");
+const NO_FACTOR: StoreError = StoreError::Refused("the subject has no factor of that id");
+
+/// What is to become of an enrolment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    /// What was read.
+    pub(super) before: Fields,
+    /// What is to be there instead.
+    pub(super) after: Fields,
+    /// Whether failures and locks are forgotten.
+    pub(super) forgets_failures: bool,
+    /// Whether remembered devices are forgotten, as they are whenever a factor changes.
+    pub(super) forgets_devices: bool,
+    /// A step that must not be accepted again: a factor was confirmed with it, at that time.
+    pub(super) spends: Option<(Matched, UnixTime)>,
+}
+
+impl Change {
+    fn to(before: &Fields, after: Fields) -> Self {
+        Self { before: before.clone(), after, forgets_failures: false, forgets_devices: false, spends: None }
+    }
+
+    fn of_factors(before: &Fields, after: Fields) -> Self {
+        Self { forgets_devices: true, ..Self::to(before, after) }
+    }
+
+    /// Whether there is nothing to do.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.before == self.after && !self.forgets_failures && !self.forgets_devices && self.spends.is_none()
+    }
+
+    /// Fields that are new or changed.
+    pub(super) fn set(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {
+        self.after.iter().filter(|(name, value)| self.before.get(*name) != Some(value))
+    }
+
+    /// Fields that are gone.
+    pub(super) fn removed(&self) -> impl Iterator<Item = &String> {
+        self.before.keys().filter(|name| !self.after.contains_key(*name))
+    }
+}
+
+/// What an edit answers, and the change that makes it true.
+pub(super) type Edit<T> = Result<(Change, T), StoreError>;
+
+/// One subject's enrolment, being edited.
+#[derive(Clone, Copy)]
+pub(super) struct Editor<'a> {
+    pub(super) ring: &'a KeyRing,
+    pub(super) subject: &'a SubjectId,
+    pub(super) fields: &'a Fields,
+}
+
+impl Editor<'_> {
+    /// Adds a factor that counts. Answers its id, and how many there are then.
+    pub(super) fn enrol(self, new: &NewFactor) -> Edit<(FactorId, usize)> {
+        let id = self.free_id(new)?;
+        let mut after = self.fields.clone();
+        let record = record::seal(self.ring, self.subject, &id, State::Active, new)?;
+        after.insert(fields::totp(&id), record.into_bytes());
+        let count = fields::factors(&after);
+        Ok((Change::of_factors(self.fields, after), (id, count)))
+    }
+
+    /// Adds a factor that waits for its confirmation. It takes the place of those that have waited for too long.
+    pub(super) fn propose(self, new: &NewFactor) -> Edit<FactorId> {
+        let id = self.free_id(new)?;
+        let mut after = self.fields.clone();
+        let mut waiting: Vec<(UnixTime, String)> = Vec::new();
+        for (name, value) in self.fields {
+            if let Field::Pending(other) = Field::of(name) {
+                let since = fields::parse_id(other).and_then(|other| record::describe(&other, value));
+                waiting.push((since.map_or(UnixTime::default(), |d| d.enrolled_at), name.clone()));
+            }
+        }
+        waiting.sort();
+        let too_many = (waiting.len() + 1).saturating_sub(PENDING_MAX);
+        for (position, (since, name)) in waiting.iter().enumerate() {
+            if position < too_many || is_over(*since, new.enrolled_at) {
+                after.remove(name);
+            }
+        }
+        let record = record::seal(self.ring, self.subject, &id, State::Pending, new)?;
+        after.insert(fields::pending(&id), record.into_bytes());
+        Ok((Change::to(self.fields, after), id))
+    }
+
+    /// The factor that waits under an id.
+    pub(super) fn pending(self, id: &FactorId, now: UnixTime) -> Result<Factor, StoreError> {
+        let record = self.fields.get(&fields::pending(id)).ok_or(NOT_PENDING)?;
+        let factor = record::open(self.ring, self.subject, id, State::Pending, record)?;
+        if factor.enrolled_at.is_none_or(|since| is_over(since, now)) {
+            return Err(NOT_PENDING);
+        }
+        Ok(factor)
+    }
+
+    /// Makes a factor count that a passcode has confirmed. Answers how many there are then.
+    pub(super) fn confirm(self, confirmed: &Matched, now: UnixTime) -> Edit<usize> {
+        let id = confirmed.factor();
+        let Factor { id: _, label, enrolled_at: _, totp } = self.pending(id, now)?;
+        let new = NewFactor { id: Some(id.clone()), label, enrolled_at: now, totp };
+        let ((mut change, (_, count)), waiting) = (self.enrol(&new)?, fields::pending(id));
+        change.after.remove(&waiting);
+        change.spends = Some((confirmed.clone(), now));
+        Ok((change, count))
+    }
+
+    /// Removes one factor, whether it counts or waits. Answers how many are left; with the last, the recovery codes
+    /// go, too.
+    pub(super) fn remove(self, id: &FactorId) -> Edit<usize> {
+        let mut after = self.fields.clone();
+        let was_there = [fields::totp(id), fields::pending(id)].map(|name| after.remove(&name).is_some());
+        if was_there == [false, false] {
+            return Err(NO_FACTOR);
+        }
+        let left = fields::factors(&after);
+        if left == 0 {
+            after.retain(|name, _| matches!(Field::of(name), Field::Pending(_)));
+        }
+        let [counted, _] = was_there;
+        let change = Change { forgets_failures: counted && left == 0, ..Change::to(self.fields, after) };
+        Ok((Change { forgets_devices: counted, ..change }, left))
+    }
+
+    /// Gives a factor that counts another name.
+    pub(super) fn rename(self, id: &FactorId, label: Option<String>) -> Edit<()> {
+        let name = fields::totp(id);
+        let record = self.fields.get(&name).ok_or(NO_FACTOR)?;
+        let factor = record::open(self.ring, self.subject, id, State::Active, record)?;
+        let resealed = self.seal_again(Factor { label, ..factor }, State::Active)?;
+        let mut after = self.fields.clone();
+        after.insert(name, resealed.into_bytes());
+        Ok((Change::to(self.fields, after), ()))
+    }
+
+    /// Removes all factors and recovery codes. Answers how many factors there were.
+    pub(super) fn disable(self) -> Edit<usize> {
+        self.check_is_no_alias()?;
+        let change = Change::of_factors(self.fields, Fields::new());
+        Ok((Change { forgets_failures: true, ..change }, fields::factors(self.fields)))
+    }
+
+    /// Puts these recovery codes in the place of those that there are.
+    pub(super) fn replace_recovery_codes(self, set: &FactorId, codes: &[PresentedRecoveryCode]) -> Edit<()> {
+        if codes.len() > RECOVERY_CODES_MAX {
+            return Err(StoreError::Refused("a subject may have at most 20 recovery codes"));
+        }
+        if fields::factors(self.fields) == 0 {
+            return Err(NOT_ENROLLED);
+        }
+        let mut after = self.fields.clone();
+        after.retain(|name, _| !matches!(Field::of(name), Field::Recovery(_)));
+        for (number, code) in codes.iter().enumerate() {
+            let id = fields::parse_id(&format!("{set}-{number}"))?;
+            let record = recovery_record::seal(self.ring, self.subject, &id, code)?;
+            after.insert(fields::recovery(&id), record.into_bytes());
+        }
+        Ok((Change::of_factors(self.fields, after), ()))
+    }
+
+    /// Makes the name another name of a subject.
+    pub(super) fn add_alias(self, of: &SubjectId) -> Edit<()> {
+        if self.fields.keys().any(|name| Field::of(name) != Field::Alias) {
+            return Err(IS_ENROLLED);
+        }
+        let after = Fields::from([(ALIAS_OF.to_owned(), of.as_str().as_bytes().to_vec())]);
+        Ok((Change::to(self.fields, after), ()))
+    }
+
+    /// Forgets the alias. Answers whether there was one.
+    pub(super) fn remove_alias(self) -> (Change, bool) {
+        let mut after = self.fields.clone();
+        let was_there = after.remove(ALIAS_OF).is_some();
+        (Change::to(self.fields, after), was_there)
+    }
+
+    /// Seals with the current key what is sealed with another. Answers how many records that were.
+    pub(super) fn reseal(self) -> Edit<usize> {
+        let mut after = self.fields.clone();
+        let mut count = 0;
+        for (name, value) in self.fields {
+            let resealed = match Field::of(name) {
+                Field::Totp(id) => self.reseal_factor(id, State::Active, value)?,
+                Field::Pending(id) => self.reseal_factor(id, State::Pending, value)?,
+                Field::Recovery(id) => {
+                    recovery_record::reseal(self.ring, self.subject, &fields::parse_id(id)?, value)?
+                }
+                Field::Alias | Field::Plain | Field::Unknown => None,
+            };
+            if let Some(resealed) = resealed {
+                after.insert(name.clone(), resealed.into_bytes());
+                count += 1;
+            }
+        }
+        Ok((Change::to(self.fields, after), count))
+    }
+
+    fn reseal_factor(self, id: &str, state: State, value: &[u8]) -> Result<Option<String>, StoreError> {
+        let id = fields::parse_id(id)?;
+        if record::describe(&id, value)?.key_id == *self.ring.current_id() {
+            return Ok(None);
+        }
+        let factor = record::open(self.ring, self.subject, &id, state, value)?;
+        self.seal_again(factor, state).map(Some)
+    }
+
+    fn seal_again(self, factor: Factor, state: State) -> Result<String, StoreError> {
+        let Factor { id, label, enrolled_at, totp } = factor;
+        let new = NewFactor { id: None, label, enrolled_at: enrolled_at.unwrap_or_default(), totp };
+        record::seal(self.ring, self.subject, &id, state, &new)
+    }
+
+    fn check_is_no_alias(self) -> Result<(), StoreError> {
+        if self.fields.contains_key(ALIAS_OF) { Err(IS_ALIAS) } else { Ok(()) }
+    }
+
+    /// A name for a factor, if there is room for one more.
+    fn free_id(self, new: &NewFactor) -> Result<FactorId, StoreError> {
+        self.check_is_no_alias()?;
+        if let Some(id) = &new.id
+            && self.fields.contains_key(&fields::totp(id))
+        {
+            return Err(TAKEN);
+        }
+        if fields::factors(self.fields) >= FACTORS_MAX {
+            return Err(TOO_MANY);
+        }
+        match &new.id {
+            Some(id) => Ok(id.clone()),
+            None => record::random_factor_id(),
+        }
+    }
+}
+
+/// Whether what was proposed then can no longer be confirmed.
+fn is_over(since: UnixTime, now: UnixTime) -> bool {
+    since.secs_until(now) > PENDING_SECS_MAX
+}

@@ -1,0 +1,59 @@
+//! The audit trail in Redis: one capped stream.
+
+use std::collections::HashMap;
+
+use super::{super::trail_record, RedisStore, keys};
+use crate::{
+    step_up::{StoreError, TrailPage, TrailQuery},
+    types::limits::TRAIL_EVENTS_MAX,
+};
+
+/// The one field of an entry.
+const EVENT: &str = "event";
+/// Entries that are read at once.
+const READ_AT_ONCE: usize = 500;
+
+type Entry = (String, HashMap<String, Vec<u8>>);
+
+impl RedisStore {
+    pub(in super::super) async fn append_event(&self, record: &str) -> Result<(), StoreError> {
+        let add = async |mut c| {
+            let mut add = redis::cmd("XADD");
+            add.arg(keys::TRAIL).arg("MAXLEN").arg("~").arg(TRAIL_EVENTS_MAX).arg("*").arg(EVENT).arg(record);
+            add.exec_async(&mut c).await
+        };
+        self.connection.write(add).await
+    }
+
+    /// The latest first; those of other subjects are passed over.
+    pub(in super::super) async fn trail(&self, query: &TrailQuery) -> Result<TrailPage, StoreError> {
+        let mut page = TrailPage::default();
+        let mut before = query.before.as_ref().map_or_else(|| "+".to_owned(), |before| format!("({before}"));
+        loop {
+            let entries: Vec<Entry> = self
+                .connection
+                .read(async |mut c| {
+                    let mut range = redis::cmd("XREVRANGE");
+                    range.arg(keys::TRAIL).arg(&before).arg("-").arg("COUNT").arg(READ_AT_ONCE);
+                    range.query_async(&mut c).await
+                })
+                .await?;
+            let is_last = entries.len() < READ_AT_ONCE;
+            for (id, fields) in entries {
+                if page.events.len() == query.limit {
+                    return Ok(page);
+                }
+                let event = trail_record::decode(fields.get(EVENT).map_or(b"", Vec::as_slice))?;
+                before = format!("({id}");
+                if query.subject.is_none() || query.subject == event.subject {
+                    page.next = Some(id);
+                    page.events.push(event);
+                }
+            }
+            if is_last {
+                page.next = None;
+                return Ok(page);
+            }
+        }
+    }
+}

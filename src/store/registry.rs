@@ -1,0 +1,160 @@
+//! Administration of enrolments: read, edit, and write if nobody else has meanwhile.
+
+use super::{
+    Backend, Store,
+    edit::{Change, Edit, Editor},
+    fields::{self, Fields},
+    record::random_factor_id,
+};
+use crate::{
+    factor::{Factor, Matched, PresentedRecoveryCode},
+    identity::fold_username,
+    step_up::{EnrolmentRegistry, ListPage, ListQuery, NewFactor, StoreError, SubjectStatus},
+    types::{FactorId, SubjectId, UnixTime},
+};
+
+/// How often an edit is tried when others edit the same subject.
+const TRIES: usize = 16;
+
+impl Store {
+    pub(super) async fn fields(&self, name: &SubjectId) -> Result<Fields, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.fields(name).await,
+            Backend::Embedded(store) => store.fields(name).await,
+        }
+    }
+
+    async fn apply(&self, subject: &SubjectId, change: Change) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.apply(subject, &change).await,
+            Backend::Embedded(store) => store.apply(subject, change).await,
+        }
+    }
+
+    async fn edit<T>(
+        &self,
+        subject: &SubjectId,
+        work: impl Fn(Editor<'_>) -> Edit<T>,
+    ) -> Result<T, StoreError> {
+        for _ in 0..TRIES {
+            let fields = self.fields(subject).await?;
+            let edited = || self.keys.with(|ring| work(Editor { ring, subject, fields: &fields }));
+            let (change, answer) = match edited() {
+                Err(StoreError::Sealed { source, .. }) if self.keys.reread_after(&source) => edited()?,
+                other => other?,
+            };
+            if change.is_nothing() || self.apply(subject, change).await? {
+                return Ok(answer);
+            }
+        }
+        Err(StoreError::Refused("others change this subject all the time; try again"))
+    }
+}
+
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the methods of `Editor` are not general over its lifetime, as the closures are"
+)]
+impl EnrolmentRegistry for Store {
+    async fn enrol(&self, subject: &SubjectId, factor: NewFactor) -> Result<(FactorId, usize), StoreError> {
+        self.edit(subject, |editor| editor.enrol(&factor)).await
+    }
+
+    async fn propose(&self, subject: &SubjectId, factor: NewFactor) -> Result<FactorId, StoreError> {
+        self.edit(subject, |editor| editor.propose(&factor)).await
+    }
+
+    async fn pending(&self, subject: &SubjectId, id: &FactorId, now: UnixTime) -> Result<Factor, StoreError> {
+        let fields = self.fields(subject).await?;
+        self.keys.with(|ring| Editor { ring, subject, fields: &fields }.pending(id, now))
+    }
+
+    async fn confirm(
+        &self,
+        subject: &SubjectId,
+        confirmed: &Matched,
+        now: UnixTime,
+    ) -> Result<usize, StoreError> {
+        self.edit(subject, |editor| editor.confirm(confirmed, now)).await
+    }
+
+    async fn remove_factor(&self, subject: &SubjectId, id: &FactorId) -> Result<usize, StoreError> {
+        self.edit(subject, |editor| editor.remove(id)).await
+    }
+
+    async fn rename_factor(
+        &self,
+        subject: &SubjectId,
+        id: &FactorId,
+        label: Option<String>,
+    ) -> Result<(), StoreError> {
+        self.edit(subject, |editor| editor.rename(id, label.clone())).await
+    }
+
+    async fn replace_recovery_codes(
+        &self,
+        subject: &SubjectId,
+        codes: &[PresentedRecoveryCode],
+    ) -> Result<(), StoreError> {
+        let set = random_factor_id()?;
+        self.edit(subject, |editor| editor.replace_recovery_codes(&set, codes)).await
+    }
+
+    async fn disable(&self, subject: &SubjectId) -> Result<usize, StoreError> {
+        self.edit(subject, |editor| editor.disable()).await
+    }
+
+    async fn add_alias(&self, alias: &SubjectId, subject: &SubjectId) -> Result<(), StoreError> {
+        self.edit(alias, |editor| editor.add_alias(subject)).await
+    }
+
+    async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, StoreError> {
+        self.edit(alias, |editor| Ok(editor.remove_alias())).await
+    }
+
+    async fn unlock(&self, subject: &SubjectId) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.unlock(subject).await,
+            Backend::Embedded(store) => store.unlock(subject).await,
+        }
+    }
+
+    async fn status(&self, subject: &SubjectId) -> Result<SubjectStatus, StoreError> {
+        let fields = self.fields(subject).await?;
+        let (ledger, recovery_ledger) = match &self.backend {
+            Backend::Redis(store) => store.ledgers(subject).await?,
+            Backend::Embedded(store) => store.ledgers(subject).await?,
+        };
+        Ok(SubjectStatus {
+            alias_of: fields::alias_of(&fields)?,
+            factors: fields::describe(&self.keys, subject, &fields, &self.settings),
+            recovery_codes: fields::recovery_codes(&fields),
+            ledger,
+            recovery_ledger,
+        })
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        let containing = query.containing.as_deref().filter(|text| !text.trim().is_empty());
+        let containing = containing.map(fold_username).transpose().map_err(|_| {
+            StoreError::Refused("what is searched for must be part of a user name: no control characters")
+        })?;
+        let query =
+            ListQuery { containing: containing.map(|text| text.as_str().to_owned()), ..query.clone() };
+        match &self.backend {
+            Backend::Redis(store) => store.list(&query).await,
+            Backend::Embedded(store) => store.list(&query).await,
+        }
+    }
+
+    async fn reseal(&self, subject: &SubjectId) -> Result<usize, StoreError> {
+        self.edit(subject, |editor| editor.reseal()).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.ping().await,
+            Backend::Embedded(store) => store.ping().await,
+        }
+    }
+}
