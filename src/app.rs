@@ -220,6 +220,8 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
             audit: Rc::new(LogAudit::new(metrics)),
             endpoint: settings.endpoint.clone(),
             addresses: settings.addresses,
+            rules: settings.rules.clone(),
+            enforcement: settings.enforcement,
             grants: settings.grants.clone(),
             remember_refresh_secs: settings.remember_refresh_secs,
             tripwire: settings.tripwire.clone(),

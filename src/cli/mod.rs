@@ -7,6 +7,7 @@ mod alias;
 mod check_config;
 mod completions;
 mod demo;
+mod explain;
 mod keys;
 mod list;
 mod progress;
@@ -72,6 +73,8 @@ enum Command {
     Alias(alias::Arguments),
     /// Show what was changed, by whom and when
     Audit(list::AuditArguments),
+    /// Say which rule of the configuration decides over a log-in, and why
+    Explain(explain::Arguments),
     /// Work on the key file that seals the secrets in the store
     #[command(subcommand)]
     Keys(keys::Command),
@@ -126,6 +129,7 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::Disable(arguments) => subject::disable(&settings()?, arguments),
         Command::Unlock(arguments) => subject::unlock(&settings()?, arguments),
         Command::Alias(arguments) => alias::run(&settings()?, arguments),
+        Command::Explain(arguments) => explain::run(&settings()?, arguments),
         Command::Keys(command) => keys::run(&settings()?, command),
         Command::CheckConfig => {
             check_config::run(&settings()?);

@@ -6,6 +6,7 @@
 
 mod grants;
 mod identity;
+mod policy;
 mod reader;
 mod revocation;
 mod secret_file;

@@ -118,6 +118,17 @@ impl<'a> Reader<'a> {
         Some(parsed.collect())
     }
 
+    /// The tables of a list, `[[key]]`. What is in them is for whoever asked to read, and to know.
+    pub(super) fn tables(&mut self, key: &'static str) -> Vec<Dict> {
+        let Some(value) = self.find(key) else { return Vec::new() };
+        let tables = value.as_array().map(|items| items.iter().map(|item| item.as_dict().cloned()).collect());
+        let parsed = match tables {
+            Some(Some(tables)) => Ok(tables),
+            _ => Err(format!("must be a list of tables, [[{key}]]")),
+        };
+        self.keep(key, &value, parsed).unwrap_or_default()
+    }
+
     /// Whether a key is there, faulty or not.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.figment.find_value(key).is_ok()

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Settings, grants, identity, reader::Reader, revocation};
+use super::{Settings, grants, identity, policy, reader::Reader, revocation};
 use crate::{
     edge::{Messages, TripwireMode, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
@@ -27,6 +27,8 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let upstream = upstream(reader);
     let endpoint = token_endpoint(reader);
     let grants = grants::read(reader);
+    let rules = policy::rules(reader);
+    let enforcement = policy::enforcement(reader);
     let remember_refresh_secs = grants::remember_refresh_secs(reader, &grants);
     let implicit_path = grants::implicit_path(reader);
     let tripwire = tripwire(reader);
@@ -58,6 +60,8 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         trusted_proxies,
         upstream: upstream?,
         endpoint,
+        rules,
+        enforcement,
         grants,
         remember_refresh_secs,
         implicit_path,
@@ -264,6 +268,7 @@ fn messages(reader: &mut Reader<'_>) -> Messages {
         used: reader.text("messages.used", plain).unwrap_or(default.used),
         locked: reader.text("messages.locked", plain).unwrap_or(default.locked),
         locked_for_good: reader.text("messages.locked_for_good", plain).unwrap_or(default.locked_for_good),
+        enrolment_wanted: reader.text("messages.enrolment_wanted", plain).unwrap_or(default.enrolment_wanted),
     }
 }
 

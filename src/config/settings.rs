@@ -6,7 +6,7 @@ use crate::{
     edge::{Messages, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
     factor::totp::TotpParameters,
     oauth::{RequestRules, endpoint::TokenEndpoint},
-    policy::{AddressRule, grants::GrantRules, lockout::Lockout},
+    policy::{AddressRule, Enforcement, grants::GrantRules, lockout::Lockout, rules::Rules},
     store::{StoreChoice, StoreSettings},
     telemetry::LogSettings,
     upstream::{OwnerSource, RevocationSettings, UpstreamSettings},
@@ -27,6 +27,10 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// `[token_endpoint] path`, and `[upstream] profile`
     pub endpoint: TokenEndpoint,
+    /// `[[policy]]`
+    pub rules: Rules,
+    /// `[enforcement] mode`
+    pub enforcement: Enforcement,
     /// `[grants]`
     pub grants: GrantRules,
     /// `[grants] remember_refresh_secs`, with `refresh = "enrolled-after"`

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::HeaderMap;
 use ipnet::IpNet;
 
 /// The other end of a connection.
@@ -33,9 +34,48 @@ impl TrustedProxies {
     }
 }
 
+impl TrustedProxies {
+    /// Where a request came from: the peer, or, as far as the proxies are trusted, the address that the last one of
+    /// them took it from. `None` where a trusted proxy's word cannot be read.
+    pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> {
+        let is_trusted = |address: IpAddr| self.0.iter().any(|network| network.contains(&address));
+        let mut address = peer.address.ip().to_canonical();
+        let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+        let mut hops = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|b| *b == b','));
+        while is_trusted(address) {
+            let Some(hop) = hops.next() else { break };
+            address = std::str::from_utf8(hop.trim_ascii()).ok()?.parse::<IpAddr>().ok()?.to_canonical();
+        }
+        Some(address)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_is_where_the_last_trusted_proxy_took_its_request_from() {
+        let networks = ["10.0.0.0/8"].map(|text| TrustedProxies::parse_network(text).unwrap());
+        let trusted = TrustedProxies::new(networks.to_vec());
+        for (peer, lines, expected) in [
+            ("192.0.2.1:1", &["203.0.113.7"][..], Some("192.0.2.1")),
+            ("10.0.0.1:1", &[], Some("10.0.0.1")),
+            ("[::ffff:10.0.0.1]:1", &["203.0.113.7"], Some("203.0.113.7")),
+            ("10.0.0.1:1", &["10.9.9.9, 203.0.113.7, 10.0.0.2"], Some("203.0.113.7")),
+            ("10.0.0.1:1", &["203.0.113.7", "198.51.100.1,10.0.0.3"], Some("198.51.100.1")),
+            ("10.0.0.1:1", &["10.0.0.9"], Some("10.0.0.9")),
+            ("10.0.0.1:1", &["203.0.113.7, unknown"], None),
+            ("10.0.0.1:1", &[""], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            let client = trusted.client(Peer { address: peer.parse().unwrap() }, &headers);
+            assert_eq!(client, expected.map(|text| text.parse().unwrap()), "{peer} {lines:?}");
+        }
+    }
 
     #[test]
     fn networks_and_single_addresses_are_trusted_and_no_others() {

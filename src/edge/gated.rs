@@ -13,15 +13,15 @@ use http::{
 use tokio::{sync::oneshot, task::spawn_local};
 
 use super::{
-    Gateway, GatewayBody,
+    Gateway, GatewayBody, Peer,
     respond::{Refusal, X_DRUPAL_TFA, challenged},
 };
 use crate::{
     factor::Presented,
     identity::{UsernameFault, fold_username},
     step_up::{
-        Claim, Flow, GateError, GatedGrant, OrphanClient, Orphans as _, Outcome, RefreshGrant, TokenOrigin,
-        TokenOwner as _, UpstreamFault, passed_flow, refresh_flow, token_flow,
+        Claim, Flow, GateError, GatedGrant, GrantFacts, OrphanClient, Orphans as _, Outcome, RefreshGrant,
+        TokenOrigin, TokenOwner as _, UpstreamFault, passed_flow, refresh_flow, token_flow,
     },
     store::Store,
     telemetry::{LogAudit, SystemClock},
@@ -55,6 +55,18 @@ impl Gateway {
             },
             host: text(HOST),
         })
+    }
+
+    /// What rules go by. `received` are the headers as the peer sent them.
+    pub(super) fn facts(
+        &self,
+        received: &HeaderMap,
+        client_id: Option<String>,
+        scope: Option<&str>,
+        peer: Peer,
+    ) -> GrantFacts {
+        let address = self.trusted_proxies.client(peer, received);
+        GrantFacts { client_id, scope: scope.map(str::to_owned), address }
     }
 
     /// Sends a refresh grant through its flow, and answers what comes of it.
@@ -97,6 +109,8 @@ impl Gateway {
             store: &self.store,
             upstream: &self.token_server,
             addresses: self.addresses,
+            rules: &self.rules,
+            enforcement: self.enforcement,
             remember_refresh_secs: self.remember_refresh_secs,
             clock: &self.clock,
             audit: &self.audit,

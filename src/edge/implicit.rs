@@ -35,13 +35,15 @@ pub(super) async fn answer(
     let parsed = ImplicitRequest::parse(head.uri.query().unwrap_or_default())?;
     let claim = gateway.claim(parsed.username())?;
     let presented = presented(&head.headers);
+    let client_id = parsed.client_id().map(str::to_owned);
+    let facts = gateway.facts(&head.headers, client_id, parsed.scope(), peer);
     let headers = gateway.canonical_headers(&mut head, peer)?;
     let origin = gateway.origin(&headers, parsed.client_id(), None);
     let mut request = Request::new(Bytes::new());
     *request.uri_mut() =
         format!("{path}?{}", parsed.encode()).parse().map_err(|_| RequestFault::query_too_long())?;
     *request.headers_mut() = headers;
-    let grant = GatedGrant { claim, presented, request, origin, judge };
+    let grant = GatedGrant { claim, presented, request, origin, facts, judge };
     let state = parsed.state();
     let is_relayed_refusal = |answer: &Response<GatewayBody>| matches!(answer.body(), GatewayBody::Full(body) if judge(answer.status(), answer.headers(), body) == Answer::Refusal);
     let mut answer = gateway.step_up(grant, state).await?;

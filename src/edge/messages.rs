@@ -17,6 +17,8 @@ pub struct Messages {
     pub locked: String,
     /// Too many failures in a row.
     pub locked_for_good: String,
+    /// A rule asks for a factor, and there is none yet.
+    pub enrolment_wanted: String,
 }
 
 impl Default for Messages {
@@ -34,6 +36,7 @@ impl Default for Messages {
             locked_for_good: "You have reached the threshold for incorrect code entry attempts. Please ask \
                               an administrator to unlock your account."
                 .into(),
+            enrolment_wanted: "Two-factor authentication must be set up before you can log in".into(),
         }
     }
 }
@@ -50,6 +53,7 @@ impl Messages {
                 Cow::Owned(self.locked.replace("{minutes}", &minutes.to_string()))
             }
             Challenge::LockedForGood => Cow::Borrowed(&self.locked_for_good),
+            Challenge::EnrolmentWanted => Cow::Borrowed(&self.enrolment_wanted),
         }
     }
 }

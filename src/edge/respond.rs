@@ -168,7 +168,10 @@ pub(super) fn challenged(
     let response = json(StatusCode::UNAUTHORIZED, &body);
     let response = with_header(response, X_DRUPAL_TFA, SCHEMES);
     match challenge {
-        Challenge::PasscodeWanted | Challenge::WrongPasscode | Challenge::UsedPasscode => response,
+        Challenge::PasscodeWanted
+        | Challenge::WrongPasscode
+        | Challenge::UsedPasscode
+        | Challenge::EnrolmentWanted => response,
         Challenge::Locked { for_secs } => with_header(response, RETRY_AFTER, for_secs.into()),
         Challenge::LockedForGood => with_header(response, RETRY_AFTER, RETRY_AFTER_ADMINISTRATOR_SECS.into()),
     }
@@ -191,6 +194,7 @@ fn store_unavailable(error: &StoreError) -> Response<GatewayBody> {
 fn denied(denial: Denial) -> Response<GatewayBody> {
     let description = match denial {
         Denial::UnknownAddress => "Please log in with your user name instead of an e-mail address",
+        Denial::Policy => "This log-in is not allowed here",
         Denial::IssuedBeforeEnrolment => {
             "The refresh token is from before two-factor authentication was set up. Please log in again."
         }

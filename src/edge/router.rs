@@ -14,7 +14,7 @@ use crate::{
         RequestRules,
         endpoint::{Route, TokenEndpoint},
     },
-    policy::{AddressRule, grants::GrantRules},
+    policy::{AddressRule, Enforcement, grants::GrantRules, rules::Rules},
     store::Store,
     telemetry::{LogAudit, SystemClock},
     upstream::{OrphanSender, Pool, TokenServer},
@@ -36,6 +36,10 @@ pub struct Gateway {
     pub token_server: TokenServer,
     /// What e-mail addresses are.
     pub addresses: AddressRule,
+    /// Who needs a second factor.
+    pub rules: Rules,
+    /// Whether what is decided is also done.
+    pub enforcement: Enforcement,
     /// What is done with each grant type.
     pub grants: GrantRules,
     /// For how long refresh tokens are remembered, if they are. Seconds.

@@ -47,6 +47,7 @@ pub(super) async fn answer(
     }
     parsed.check_password_grant()?;
     let presented = presented(&head.headers);
+    let facts = gateway.facts(&head.headers, parsed.client(&head.headers), parsed.scope(), peer);
     let request = canonical(gateway, &mut head, &parsed, peer)?;
     match rule {
         GrantRule::Refused => Err(Refusal::GrantNotAllowed),
@@ -59,7 +60,7 @@ pub(super) async fn answer(
         GrantRule::Gated => {
             let claim = gateway.claim(parsed.username()?)?;
             let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
-            let grant = GatedGrant { claim, presented, request, origin, judge: classify };
+            let grant = GatedGrant { claim, presented, request, origin, facts, judge: classify };
             gateway.step_up(grant, parsed.state()).await
         }
     }

@@ -21,6 +21,32 @@ impl TokenRequest {
         let in_body = || ["client_id", "client_assertion"].iter().any(|name| self.has_value(name));
         Ok(in_header || in_body())
     }
+
+    /// The client that the request names, if it names one and only one: in HTTP Basic, or in the body.
+    pub fn client(&self, headers: &HeaderMap) -> Option<String> {
+        let in_body = self.client_id().filter(|id| !id.is_empty());
+        let mut lines = headers.get_all(AUTHORIZATION).iter();
+        let Some(line) = lines.next() else { return in_body.map(str::to_owned) };
+        let credentials = line.to_str().ok().and_then(|line| line.split_once(' '));
+        let (scheme, credentials) = credentials.filter(|_| lines.next().is_none())?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let (id, _) = basic(credentials)?;
+        // Both parts are encoded as in a form (RFC 6749 section 2.3.1), by clients that go by it: an identifier that
+        // would be another one then is not known.
+        let is_plain = !id.is_empty() && !id.contains(['%', '+']);
+        (is_plain && in_body.is_none_or(|other| other == id)).then_some(id)
+    }
+}
+
+/// The two parts of HTTP Basic's credentials.
+fn basic(credentials: &str) -> Option<(String, String)> {
+    let decoded = BASE64.decode(credentials.as_bytes()).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    let is_plain = !id.chars().chain(secret.chars()).any(char::is_control);
+    is_plain.then(|| (id.to_owned(), secret.to_owned()))
 }
 
 /// A scheme, one space and credentials (RFC 9110 section 11.4). `Basic` must be whole (RFC 7617 section 2); its
@@ -35,12 +61,7 @@ fn authorises(line: &HeaderValue) -> Result<bool, RequestFault> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return Ok(true);
     }
-    let decoded = BASE64.decode(credentials.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let named = decoded
-        .as_deref()
-        .and_then(|text| text.split_once(':'))
-        .filter(|(id, secret)| !id.chars().chain(secret.chars()).any(char::is_control));
-    match named {
+    match basic(credentials) {
         Some((id, _)) => Ok(!id.is_empty()),
         None => Err(RequestFault::header(NAME, "must have base64 of CLIENT:SECRET after 'Basic'")),
     }
@@ -77,6 +98,31 @@ mod tests {
             (&["Basic Og=="], "&client_id=cli"),
         ] {
             assert_eq!(names_client(authorization, body), Ok(true), "{authorization:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_known_where_every_reader_would_read_the_same() {
+        for (authorization, body, expected) in [
+            (&["Basic Y2xpOnNlY3JldA=="][..], "", Some("cli")),
+            (&["Basic Y2xpOnNlY3JldA=="], "&client_id=cli", Some("cli")),
+            (&["Basic Y2xpOnNlY3JldA=="], "&client_id=other", None),
+            (&[], "&client_id=cli", Some("cli")),
+            (&[], "", None),
+            (&["Basic Og=="], "&client_id=cli", None),
+            (&["Bearer abc"], "&client_id=cli", None),
+            (&["Basic Y2xpOg==", "Basic Y2xpOg=="], "", None),
+            (&["Basic YSVjOng="], "", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            for value in authorization {
+                headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            let body = format!("grant_type=password{body}");
+            let request =
+                TokenRequest::parse(RequestRules::default(), &headers, None, body.as_bytes()).unwrap();
+            assert_eq!(request.client(&headers).as_deref(), expected, "{authorization:?} {body}");
         }
     }
 

@@ -62,6 +62,11 @@ impl ImplicitRequest {
         self.value("client_id")
     }
 
+    /// The scopes that are asked for.
+    pub fn scope(&self) -> Option<&str> {
+        self.value("scope")
+    }
+
     /// The `state`, which answers about the second factor echo.
     pub fn state(&self) -> Option<&str> {
         self.value("state")

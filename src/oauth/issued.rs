@@ -12,6 +12,8 @@ pub struct IssuedTokens {
     pub access_token: Option<Secret<String>>,
     /// The refresh token, if there is one.
     pub refresh_token: Option<Secret<String>>,
+    /// The scopes, if the answer names them.
+    pub scope: Option<String>,
 }
 
 impl IssuedTokens {
@@ -22,6 +24,7 @@ impl IssuedTokens {
             return Self {
                 access_token: member(&json, "access_token"),
                 refresh_token: member(&json, "refresh_token"),
+                scope: member(&json, "scope").map(|scope| scope.expose().clone()),
             };
         }
         let fragment =
@@ -32,7 +35,11 @@ impl IssuedTokens {
                 .find(|(name, value)| name == wanted && !value.is_empty())
                 .map(|(_, value)| Secret::new(value.into_owned()))
         };
-        Self { access_token: find("access_token"), refresh_token: find("refresh_token") }
+        Self {
+            access_token: find("access_token"),
+            refresh_token: find("refresh_token"),
+            scope: find("scope").map(|scope| scope.expose().clone()),
+        }
     }
 }
 

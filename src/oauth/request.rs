@@ -103,6 +103,11 @@ impl TokenRequest {
         self.parameter("client_id")
     }
 
+    /// The scopes that are asked for (RFC 6749 section 3.3).
+    pub fn scope(&self) -> Option<&str> {
+        self.parameter("scope")
+    }
+
     /// That client's password. It is a secret.
     pub fn client_secret(&self) -> Option<&str> {
         self.parameter("client_secret")

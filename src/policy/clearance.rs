@@ -8,10 +8,12 @@ use crate::{factor::Fit, types::FactorId};
 pub enum Clearance {
     /// A factor was verified, and its passcode spent.
     Verified(FactorVerified),
-    /// The subject has no factor.
+    /// The subject has no factor, or a rule exempts it.
     Exempt(NotRequired),
     /// The token is made of one that was cleared.
     Continued(Continued),
+    /// The gateway only watches.
+    Unenforced(Unenforced),
 }
 
 /// Proof that a passcode or a recovery code fitted and that the ledger accepted it, once.
@@ -30,13 +32,31 @@ pub enum Means {
     RecoveryCode,
 }
 
-/// Proof that the store answered that the subject has no factor.
+/// Proof that the store answered that the subject has no factor, or that a rule exempts it.
 #[derive(Debug)]
-pub struct NotRequired(());
+pub struct NotRequired {
+    is_exempt: bool,
+}
+
+/// Proof that the configuration has the gateway watch only.
+#[derive(Debug)]
+pub struct Unenforced(());
+
+impl Unenforced {
+    /// For `policy::Enforcement` alone.
+    pub(super) const BECAUSE_CONFIGURED: Self = Self(());
+}
 
 impl NotRequired {
     /// For `policy::need` alone, at the one place where the enrolment is known to be absent.
-    pub(super) const BECAUSE_ABSENT: Self = Self(());
+    pub(super) const BECAUSE_ABSENT: Self = Self { is_exempt: false };
+    /// For `policy::need` alone: a rule exempts the grant.
+    pub(super) const BECAUSE_EXEMPT: Self = Self { is_exempt: true };
+
+    /// Whether a rule exempts the grant, whoever is enrolled.
+    pub const fn is_exempt(&self) -> bool {
+        self.is_exempt
+    }
 }
 
 /// Proof that a refresh token is not from before its subject enrolled, or that it never did.
@@ -92,6 +112,12 @@ impl FactorVerified {
 impl From<FactorVerified> for Clearance {
     fn from(proof: FactorVerified) -> Self {
         Self::Verified(proof)
+    }
+}
+
+impl From<Unenforced> for Clearance {
+    fn from(proof: Unenforced) -> Self {
+        Self::Unenforced(proof)
     }
 }
 

@@ -7,12 +7,14 @@ mod clearance;
 pub mod grants;
 pub mod lockout;
 pub mod refresh;
+pub mod rules;
 
-pub use clearance::{Clearance, Continued, FactorVerified, Means, NotRequired};
+pub use clearance::{Clearance, Continued, FactorVerified, Means, NotRequired, Unenforced};
 
+use self::rules::Verdict;
 use crate::{
     factor::{Factors, Presented},
-    types::SubjectId,
+    types::{SubjectId, UnixTime},
 };
 
 /// What the store says of a subject. An outage is a `StoreError`, never [`Enrolment::Absent`].
@@ -40,6 +42,8 @@ pub enum Challenge {
     },
     /// Too many failures in a row: only an administrator unlocks.
     LockedForGood,
+    /// A rule asks for a factor, and there is none yet.
+    EnrolmentWanted,
 }
 
 /// Why a token stays here, though no passcode would help.
@@ -49,6 +53,25 @@ pub enum Denial {
     UnknownAddress,
     /// A refresh token from before its subject had a factor, or of which nothing is known.
     IssuedBeforeEnrolment,
+    /// A rule refuses it.
+    Policy,
+}
+
+/// Whether what is decided is also done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Enforcement {
+    /// It is.
+    #[default]
+    On,
+    /// It is only recorded, for introducing the gateway on a live site: every token is let out.
+    AuditOnly,
+}
+
+impl Enforcement {
+    /// The permission to let out what would have been withheld, where nothing is enforced.
+    pub fn unenforced(self) -> Option<Unenforced> {
+        (self == Self::AuditOnly).then_some(Unenforced::BECAUSE_CONFIGURED)
+    }
 }
 
 /// What the user names of a site are.
@@ -71,8 +94,10 @@ impl AddressRule {
 /// What a password grant needs, before any attempt is settled.
 #[derive(Debug)]
 pub enum Need<'a> {
-    /// Nothing: the subject has no factor.
+    /// Nothing: the subject has no factor, or is exempt.
     Nothing(NotRequired),
+    /// Nothing would help.
+    Refusal(Denial),
     /// A passcode, and none came.
     Challenge(Challenge),
     /// To settle this attempt against these factors.
@@ -84,10 +109,23 @@ pub enum Need<'a> {
     },
 }
 
-/// Says what releases the token of a subject with this enrolment.
-pub fn need<'a>(enrolment: &'a Enrolment, presented: &'a Presented) -> Need<'a> {
+/// Says what releases the token of a subject with this enrolment, by this verdict.
+pub fn need<'a>(
+    verdict: Verdict,
+    enrolment: &'a Enrolment,
+    presented: &'a Presented,
+    now: UnixTime,
+) -> Need<'a> {
     match (enrolment, presented) {
-        (Enrolment::Absent, _) => Need::Nothing(NotRequired::BECAUSE_ABSENT),
+        _ if verdict == Verdict::Refuse => Need::Refusal(Denial::Policy),
+        _ if verdict == Verdict::Exempt => Need::Nothing(NotRequired::BECAUSE_EXEMPT),
+        (Enrolment::Absent, _) => match verdict {
+            Verdict::Require { grace_until: Some(end) } if now < end => {
+                Need::Nothing(NotRequired::BECAUSE_ABSENT)
+            }
+            Verdict::Require { .. } => Need::Challenge(Challenge::EnrolmentWanted),
+            _ => Need::Nothing(NotRequired::BECAUSE_ABSENT),
+        },
         (Enrolment::Active(_), Presented::Nothing) => Need::Challenge(Challenge::PasscodeWanted),
         (Enrolment::Active(factors), Presented::Passcode(passcode)) => Need::Attempt { factors, passcode },
     }

@@ -1,6 +1,6 @@
 //! The flow of a gated grant, read top to bottom.
 
-use std::pin::pin;
+use std::{net::IpAddr, pin::pin};
 
 use bytes::Bytes;
 use futures_util::future::{Either, ready, select};
@@ -15,9 +15,12 @@ use crate::{
     factor::{self, Presented},
     oauth::answer::Answer,
     policy::{
-        AddressRule, Challenge, Clearance, Denial, Enrolment, FactorVerified, Need, lockout::Attempt, need,
+        AddressRule, Challenge, Clearance, Denial, Enforcement, Enrolment, FactorVerified, Need,
+        lockout::Attempt,
+        need,
+        rules::{Decision, Facts, Rules, Verdict},
     },
-    types::SubjectId,
+    types::{FactorId, SubjectId},
 };
 
 /// A grant that needs clearance before its token may leave.
@@ -31,8 +34,21 @@ pub struct GatedGrant {
     pub request: http::Request<Bytes>,
     /// Where the token will come from; `None` where nobody revokes tokens.
     pub origin: Option<TokenOrigin>,
+    /// What rules go by, besides the subject.
+    pub facts: GrantFacts,
     /// Tells a token from a refusal.
     pub judge: fn(StatusCode, &HeaderMap, &[u8]) -> Answer,
+}
+
+/// What is known of a grant, besides whose it is. What is not known is `None`.
+#[derive(Debug, Clone, Default)]
+pub struct GrantFacts {
+    /// The client that asked.
+    pub client_id: Option<String>,
+    /// The scopes that it asked for, as they came.
+    pub scope: Option<String>,
+    /// Where it is.
+    pub address: Option<IpAddr>,
 }
 
 /// How it is known whose token is being asked for.
@@ -53,6 +69,10 @@ pub struct Flow<'a, S, U, C, A, O> {
     pub upstream: &'a U,
     /// What e-mail addresses are.
     pub addresses: AddressRule,
+    /// Who needs a second factor.
+    pub rules: &'a Rules,
+    /// Whether what is decided is also done.
+    pub enforcement: Enforcement,
     /// For how long refresh tokens are remembered, if they are. Seconds.
     pub remember_refresh_secs: Option<u64>,
     /// The time.
@@ -100,7 +120,7 @@ where
     A: Audit,
     O: Orphans,
 {
-    let GatedGrant { claim, presented, request, origin, judge } = grant;
+    let GatedGrant { claim, presented, request, origin, facts, judge } = grant;
     let asked = match &claim {
         Claim::Name(_) => HeaderMap::new(),
         Claim::OfToken => request.headers().clone(),
@@ -130,7 +150,7 @@ where
     }
     let withheld = WithheldToken::new(answer, flow.orphans, origin);
 
-    let mut subject = None;
+    let (mut subject, mut rule) = (None, None);
     let cleared = async {
         let (owner, enrolment) = if let (Claim::Name(name), Some(found)) = (&claim, found.await) {
             flow.follow(name, found?).await?
@@ -146,29 +166,46 @@ where
         {
             return Ok(Cleared::Never(Denial::UnknownAddress));
         }
-        flow.clear(owner, &enrolment, &presented).await
+        let decision = flow.decide(owner, &facts, &withheld);
+        rule = decision.rule;
+        flow.clear(owner, decision.verdict, &enrolment, &presented).await
     };
     let cleared = cleared.await;
-    let subject = subject.as_ref();
-    match cleared {
+    let (subject, rule) = (subject.as_ref(), rule.map(|rule| rule.name.as_str()));
+    let told = Told { subject, rule, is_enforced: flow.enforcement == Enforcement::On };
+    let kept = match cleared {
         Ok(Cleared::Yes(clearance)) => {
-            flow.record_release(subject, &clearance);
+            flow.record_release(&told, &clearance);
             flow.remember_issued(&withheld, subject, &clearance).await;
-            Ok(Outcome::Relay(withheld.release(clearance)))
+            return Ok(Outcome::Relay(withheld.release(clearance)));
         }
         Ok(Cleared::NotYet(challenge)) => {
-            flow.record(subject, AuditOutcome::Challenged(challenge));
+            flow.record_of(&told, AuditOutcome::Challenged(challenge), None);
             Ok(Outcome::Challenge(challenge))
         }
         Ok(Cleared::Never(denial)) => {
-            flow.record(subject, AuditOutcome::Denied(denial));
+            flow.record_of(&told, AuditOutcome::Denied(denial), None);
             Ok(Outcome::Deny(denial))
         }
         Err(error) => {
-            flow.record(subject, AuditOutcome::Failed);
+            flow.record_of(&told, AuditOutcome::Failed, None);
             Err(error)
         }
+    };
+    // What would be withheld is let out where the gateway only watches; what broke is said in the log.
+    let Some(unenforced) = flow.enforcement.unenforced() else { return kept };
+    if let Err(error) = kept {
+        let error: &dyn std::error::Error = &error;
+        tracing::error!(error, "a grant could not be decided, and nothing is enforced");
     }
+    Ok(Outcome::Relay(withheld.release(unenforced.into())))
+}
+
+/// What the audit trail is told of every grant.
+struct Told<'a> {
+    subject: Option<&'a SubjectId>,
+    rule: Option<&'a str>,
+    is_enforced: bool,
 }
 
 enum Cleared {
@@ -193,18 +230,43 @@ where
         }
     }
 
+    /// Asks the rules.
+    fn decide<Q: Orphans>(
+        &self,
+        subject: &SubjectId,
+        facts: &GrantFacts,
+        withheld: &WithheldToken<'_, Q>,
+    ) -> Decision<'_> {
+        let scopes = self.rules.ask_for_scopes().then(|| {
+            // What was granted counts, and where the answer does not say, it is what was asked for (RFC 6749
+            // section 5.1).
+            let granted = withheld.scopes();
+            let scope = granted.as_deref().or(facts.scope.as_deref()).unwrap_or_default();
+            scope.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        });
+        self.rules.decide(&Facts {
+            subject,
+            client_id: facts.client_id.as_deref(),
+            scopes: scopes.as_deref(),
+            address: facts.address,
+            now: self.clock.now(),
+        })
+    }
+
     async fn clear(
         &self,
         subject: &SubjectId,
+        verdict: Verdict,
         enrolment: &Enrolment,
         presented: &Presented,
     ) -> Result<Cleared, GateError> {
-        let (factors, passcode) = match need(enrolment, presented) {
+        let now = self.clock.now();
+        let (factors, passcode) = match need(verdict, enrolment, presented, now) {
             Need::Nothing(not_required) => return Ok(Cleared::Yes(not_required.into())),
+            Need::Refusal(denial) => return Ok(Cleared::Never(denial)),
             Need::Challenge(challenge) => return Ok(Cleared::NotYet(challenge)),
             Need::Attempt { factors, passcode } => (factors, passcode),
         };
-        let now = self.clock.now();
         let attempt = Attempt {
             fit: factor::verify(factors, passcode, now, |code, presented| {
                 self.store.is_recovery_code(subject, code, presented)
@@ -222,15 +284,21 @@ where
 
 impl<S, U, C, A: Audit, O> Flow<'_, S, U, C, A, O> {
     pub(super) fn record(&self, subject: Option<&SubjectId>, outcome: AuditOutcome) {
-        self.audit.record(&AuditEvent::Grant { subject, outcome, factor: None });
+        self.record_of(&Told { subject, rule: None, is_enforced: true }, outcome, None);
     }
 
-    fn record_release(&self, subject: Option<&SubjectId>, clearance: &Clearance) {
+    fn record_of(&self, told: &Told<'_>, outcome: AuditOutcome, factor: Option<&FactorId>) {
+        let Told { subject, rule, is_enforced } = *told;
+        self.audit.record(&AuditEvent::Grant { subject, outcome, factor, rule, is_enforced });
+    }
+
+    fn record_release(&self, told: &Told<'_>, clearance: &Clearance) {
         let (outcome, factor) = match clearance {
             Clearance::Verified(proof) => (AuditOutcome::ReleasedWithFactor(proof.means()), Some(proof.id())),
-            Clearance::Exempt(_) => (AuditOutcome::ReleasedWithoutFactor, None),
+            Clearance::Exempt(proof) if proof.is_exempt() => (AuditOutcome::ReleasedByRule, None),
+            Clearance::Exempt(_) | Clearance::Unenforced(_) => (AuditOutcome::ReleasedWithoutFactor, None),
             Clearance::Continued(_) => (AuditOutcome::ReleasedByRefresh, None),
         };
-        self.audit.record(&AuditEvent::Grant { subject, outcome, factor });
+        self.record_of(told, outcome, factor);
     }
 }

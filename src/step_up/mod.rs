@@ -12,7 +12,7 @@ mod revocation;
 mod trail;
 mod withheld;
 
-pub use flow::{Claim, Flow, GateError, GatedGrant, Outcome, token_flow};
+pub use flow::{Claim, Flow, GateError, GatedGrant, GrantFacts, Outcome, token_flow};
 pub use ports::{
     AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OwnerError,
     StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault,

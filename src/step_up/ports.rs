@@ -185,6 +185,8 @@ pub enum AuditOutcome {
     ReleasedWithoutFactor,
     /// Released: a factor was verified, by this means.
     ReleasedWithFactor(Means),
+    /// Released: a rule exempts it.
+    ReleasedByRule,
     /// Released: it was made of one that was released before.
     ReleasedByRefresh,
     /// Withheld, with this challenge.
@@ -206,6 +208,10 @@ pub enum AuditEvent<'a> {
         outcome: AuditOutcome,
         /// The factor that was verified.
         factor: Option<&'a FactorId>,
+        /// The rule that decided, if one did.
+        rule: Option<&'a str>,
+        /// Whether it was done so. If not, the token was let out whatever the outcome.
+        is_enforced: bool,
     },
     /// The tripwire saw a token where none is issued.
     TokenSeen {

@@ -32,6 +32,11 @@ impl<'a, O: Orphans> WithheldToken<'a, O> {
         IssuedTokens::read(self.answer.headers(), self.answer.body()).refresh_token
     }
 
+    /// The scopes that were granted (RFC 6749 section 5.1), if the answer says so.
+    pub(super) fn scopes(&self) -> Option<String> {
+        IssuedTokens::read(self.answer.headers(), self.answer.body()).scope
+    }
+
     /// Asks whose it is. The token goes to nobody but its issuer.
     pub(super) async fn owner(
         &self,
@@ -66,7 +71,8 @@ mod tests {
     use crate::step_up::{Orphan, OrphanClient};
     use crate::{
         factor::Presented,
-        policy::{Enrolment, Need, need},
+        policy::{Enrolment, Need, need, rules::Verdict},
+        types::UnixTime,
     };
 
     #[derive(Default)]
@@ -99,7 +105,11 @@ mod tests {
     fn a_token_that_is_released_is_not_abandoned() {
         let orphans = Abandoned::default();
         let presented = Presented::from_header_values(std::iter::empty());
-        let Need::Nothing(not_required) = need(&Enrolment::Absent, &presented) else { panic!("a need") };
+        let Need::Nothing(not_required) =
+            need(Verdict::IfEnrolled, &Enrolment::Absent, &presented, UnixTime::default())
+        else {
+            panic!("a need")
+        };
         let answer = withheld(&orphans, r#"{"access_token":"a"}"#).release(not_required.into());
         assert_eq!(answer.body(), r#"{"access_token":"a"}"#);
         assert!(orphans.0.take().is_empty());

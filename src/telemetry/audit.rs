@@ -28,7 +28,7 @@ impl LogAudit {
 impl Audit for LogAudit {
     fn record(&self, event: &AuditEvent<'_>) {
         match event {
-            AuditEvent::Grant { subject, outcome, factor } => grant(*subject, *outcome, *factor),
+            AuditEvent::Grant { .. } => grant(event),
             AuditEvent::TokenSeen { path, why, is_stopped } => {
                 if *is_stopped {
                     self.metrics.tripwire_stopped();
@@ -40,23 +40,25 @@ impl Audit for LogAudit {
     }
 }
 
-fn grant(subject: Option<&SubjectId>, outcome: AuditOutcome, factor: Option<&FactorId>) {
+fn grant(event: &AuditEvent<'_>) {
+    let AuditEvent::Grant { subject, outcome, factor, rule, is_enforced } = *event else { return };
     let subject = subject.map(SubjectId::as_str);
+    let factor = factor.map(FactorId::as_str);
+    // Said only where it is not so.
+    let enforced = (!is_enforced).then_some(false);
     let name = name(outcome);
     match outcome {
         // Whoever is refused may have typed a password for a user name: it is not written down.
         AuditOutcome::UpstreamRefused => info!(target: "audit", outcome = name),
         AuditOutcome::ReleasedWithoutFactor
+        | AuditOutcome::ReleasedWithFactor(_)
+        | AuditOutcome::ReleasedByRule
         | AuditOutcome::ReleasedByRefresh
         | AuditOutcome::Challenged(Challenge::PasscodeWanted) => {
-            info!(target: "audit", subject, outcome = name);
-        }
-        AuditOutcome::ReleasedWithFactor(_) => {
-            let factor = factor.map(FactorId::as_str);
-            info!(target: "audit", subject, outcome = name, factor);
+            info!(target: "audit", subject, outcome = name, factor, rule, enforced);
         }
         AuditOutcome::Challenged(_) | AuditOutcome::Denied(_) | AuditOutcome::Failed => {
-            warn!(target: "audit", subject, outcome = name);
+            warn!(target: "audit", subject, outcome = name, rule, enforced);
         }
     }
 }
@@ -79,12 +81,15 @@ const fn name(outcome: AuditOutcome) -> &'static str {
         AuditOutcome::ReleasedWithoutFactor => "released_without_factor",
         AuditOutcome::ReleasedWithFactor(Means::Passcode) => "released_with_factor",
         AuditOutcome::ReleasedWithFactor(Means::RecoveryCode) => "released_with_recovery_code",
+        AuditOutcome::ReleasedByRule => "released_by_rule",
         AuditOutcome::ReleasedByRefresh => "released_by_refresh",
         AuditOutcome::Challenged(Challenge::PasscodeWanted) => "passcode_wanted",
         AuditOutcome::Challenged(Challenge::WrongPasscode) => "wrong_passcode",
         AuditOutcome::Challenged(Challenge::UsedPasscode) => "used_passcode",
         AuditOutcome::Challenged(Challenge::Locked { .. }) => "locked",
         AuditOutcome::Challenged(Challenge::LockedForGood) => "locked_for_good",
+        AuditOutcome::Challenged(Challenge::EnrolmentWanted) => "enrolment_wanted",
+        AuditOutcome::Denied(Denial::Policy) => "refused_by_rule",
         AuditOutcome::Denied(Denial::UnknownAddress) => "unknown_address",
         AuditOutcome::Denied(Denial::IssuedBeforeEnrolment) => "issued_before_enrolment",
         AuditOutcome::Failed => "failed",

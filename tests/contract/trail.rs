@@ -16,7 +16,7 @@ fn event(n: u64, whose: &str) -> TrailEvent {
         actor: Actor::api("help desk"),
         change: ChangeKind::Unlocked,
         subject: Some(subject(whose)),
-        object: (n % 2 == 0).then(|| format!("object {n}")),
+        object: n.is_multiple_of(2).then(|| format!("object {n}")),
     }
 }
 

@@ -16,6 +16,7 @@ mod outages;
 mod owners;
 mod parts;
 mod passcodes;
+mod policy;
 mod races;
 mod real_servers;
 mod recovery;

@@ -1,0 +1,131 @@
+use super::*;
+use crate::identity::fold_username;
+
+const NOON_ON_A_MONDAY: u64 = 1_796_040_000; // 2026-11-30T12:00:00Z
+
+fn facts(subject: &SubjectId) -> Facts<'_> {
+    Facts {
+        subject,
+        client_id: None,
+        scopes: None,
+        address: None,
+        now: UnixTime::from_secs(NOON_ON_A_MONDAY),
+    }
+}
+
+fn rule(condition: Condition, verdict: Verdict) -> Rule {
+    Rule { name: "r".into(), conditions: vec![condition], verdict }
+}
+
+fn require() -> Verdict {
+    Verdict::Require { grace_until: None }
+}
+
+#[test]
+fn the_first_rule_that_matches_decides_and_the_default_is_if_enrolled() {
+    let alice = fold_username("alice").unwrap();
+    let by_name =
+        |name: &str, verdict| rule(Condition::Subjects(vec![Pattern::folded(name.into())]), verdict);
+    let rules = Rules::new(vec![
+        by_name("bob", Verdict::Refuse),
+        by_name("al*", Verdict::Exempt),
+        by_name("alice", Verdict::Refuse),
+    ]);
+    assert_eq!(rules.decide(&facts(&alice)).verdict, Verdict::Exempt);
+    let carol = fold_username("carol").unwrap();
+    let decision = rules.decide(&facts(&carol));
+    assert!(decision.rule.is_none() && decision.verdict == Verdict::IfEnrolled);
+}
+
+#[test]
+fn what_is_not_known_helps_a_strict_rule_and_no_lax_one() {
+    let alice = fold_username("alice").unwrap();
+    let conditions = [
+        Condition::Clients(vec!["cli".into()]),
+        Condition::Scopes(vec!["read".into()]),
+        Condition::Networks(vec!["10.0.0.0/8".parse().unwrap()]),
+    ];
+    for condition in conditions {
+        for (verdict, expected) in [
+            (Verdict::Exempt, false),
+            (Verdict::IfEnrolled, false),
+            (require(), true),
+            (Verdict::Refuse, true),
+        ] {
+            assert_eq!(rule(condition.clone(), verdict).matches(&facts(&alice)), expected, "{condition}");
+        }
+    }
+}
+
+#[test]
+fn an_exempt_scope_does_not_bring_another_one_along() {
+    let alice = fold_username("alice").unwrap();
+    let listed = Condition::Scopes(vec!["read".into()]);
+    for (scopes, exempt, required) in
+        [(&["read"][..], true, true), (&["read", "admin"], false, true), (&["admin"], false, false)]
+    {
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let facts = Facts { scopes: Some(&scopes), ..facts(&alice) };
+        assert_eq!(rule(listed.clone(), Verdict::Exempt).matches(&facts), exempt, "{scopes:?}");
+        assert_eq!(rule(listed.clone(), require()).matches(&facts), required, "{scopes:?}");
+    }
+}
+
+#[test]
+fn networks_and_clients_are_compared_whole() {
+    let alice = fold_username("alice").unwrap();
+    let network = rule(Condition::Networks(vec!["10.0.0.0/8".parse().unwrap()]), Verdict::Exempt);
+    let client = rule(Condition::Clients(vec!["cli".into()]), Verdict::Exempt);
+    for (address, expected) in
+        [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("11.0.0.1", false), ("::1", false)]
+    {
+        let facts = Facts { address: Some(address.parse().unwrap()), ..facts(&alice) };
+        assert_eq!(network.matches(&facts), expected, "{address}");
+    }
+    for (id, expected) in [("cli", true), ("CLI", false), ("cli2", false), ("", false)] {
+        assert_eq!(client.matches(&Facts { client_id: Some(id), ..facts(&alice) }), expected, "{id}");
+    }
+}
+
+#[test]
+fn a_time_is_that_of_its_place_and_may_go_over_midnight() {
+    let alice = fold_username("alice").unwrap();
+    let at = |days: &[Weekday], span, zone: &str, hours_later: u64| {
+        let zone = TimeZone::get(zone).unwrap();
+        let condition = Condition::Times { days: days.to_vec(), span, zone };
+        let now = UnixTime::from_secs(NOON_ON_A_MONDAY + hours_later * 3600);
+        rule(condition, Verdict::Exempt).matches(&Facts { now, ..facts(&alice) })
+    };
+    assert!(at(&[Weekday::Monday], None, "UTC", 0));
+    assert!(!at(&[Weekday::Tuesday], None, "UTC", 0));
+    assert!(at(&[], Some((12 * 60, 13 * 60)), "UTC", 0));
+    assert!(!at(&[], Some((12 * 60, 13 * 60)), "Europe/Berlin", 0));
+    assert!(at(&[], Some((13 * 60, 14 * 60)), "Europe/Berlin", 0));
+    // From 22:00 on Monday until 06:00 on Tuesday.
+    let night = Some((22 * 60, 6 * 60));
+    for (hours_later, expected) in [(0, false), (10, true), (12, true), (17, true), (18, false), (34, false)]
+    {
+        assert_eq!(at(&[Weekday::Monday], night, "UTC", hours_later), expected, "{hours_later}");
+    }
+}
+
+#[test]
+fn patterns_fit_whole_names() {
+    for (pattern, text, expected) in [
+        ("alice", "alice", true),
+        ("alice", "alice2", false),
+        ("*", "", true),
+        ("svc-*", "svc-", true),
+        ("svc-*", "asvc-x", false),
+        ("*@example.org", "a@b@example.org", true),
+        ("a?c", "abc", true),
+        ("a?c", "ac", false),
+        ("*a*b*c*", "xxaxxbxxc", true),
+        ("*a*b*c*", "xxaxxcxxb", false),
+        ("é?", "éé", true),
+    ] {
+        assert_eq!(Pattern::folded(pattern.into()).fits(text), expected, "{pattern} {text}");
+    }
+    let hostile = Pattern::folded("*a".repeat(50) + "b");
+    assert!(!hostile.fits(&"a".repeat(1000)));
+}
