@@ -7,7 +7,7 @@ use jiff::{civil::Weekday, tz::TimeZone};
 
 use super::reader::Reader;
 use crate::{
-    edge::client_addr::TrustedProxies,
+    headers::client_addr::TrustedProxies,
     identity::fold_username,
     policy::{
         Enforcement,

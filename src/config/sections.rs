@@ -6,8 +6,9 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Settings, grants, identity, policy, reader::Reader, revocation};
 use crate::{
-    edge::{Messages, TripwireMode, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
+    edge::{Messages, TripwireMode, TripwireSettings, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
+    headers::client_addr::TrustedProxies,
     oauth::{
         ForwardAs, RequestRules,
         endpoint::{Profile, TokenEndpoint},

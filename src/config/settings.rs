@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    edge::{Messages, TripwireSettings, client_addr::TrustedProxies, listener::ListenSettings},
+    edge::{Messages, TripwireSettings, listener::ListenSettings},
     factor::totp::TotpParameters,
+    headers::client_addr::TrustedProxies,
     oauth::{RequestRules, endpoint::TokenEndpoint},
     policy::{AddressRule, Enforcement, grants::GrantRules, lockout::Lockout, rules::Rules},
     store::{StoreChoice, StoreSettings},

@@ -5,7 +5,6 @@
 //! another thread.
 
 mod body;
-pub mod client_addr;
 mod gated;
 pub mod health;
 mod implicit;
@@ -18,8 +17,9 @@ mod token_endpoint;
 mod tunnel;
 mod watch;
 
+use crate::headers::client_addr::Peer;
+
 pub use body::{BodyError, GatewayBody};
-pub use client_addr::Peer;
 pub use messages::Messages;
 pub use pass_through::PassThroughError;
 pub use router::Gateway;

@@ -5,11 +5,9 @@ use std::rc::Rc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::{
-    GatewayBody, Messages, Peer, TripwireSettings, client_addr::TrustedProxies, implicit, respond::Refusal,
-    token_endpoint,
-};
+use super::{GatewayBody, Messages, TripwireSettings, implicit, respond::Refusal, token_endpoint};
 use crate::{
+    headers::client_addr::{Peer, TrustedProxies},
     oauth::{
         RequestRules,
         endpoint::{Route, TokenEndpoint},

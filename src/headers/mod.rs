@@ -3,6 +3,7 @@
 //! Invariants: no connection-specific field crosses the gateway in either direction; a client cannot
 //! name an end-to-end field away; the passcode and its twins never go upstream.
 
+pub mod client_addr;
 mod forwarded;
 mod hop_by_hop;
 mod hygiene;

@@ -18,7 +18,7 @@ use crate::{
         AddressRule, Challenge, Clearance, Denial, Enforcement, Enrolment, FactorVerified, Need,
         lockout::Attempt,
         need,
-        rules::{Decision, Facts, Rules, Verdict},
+        rules::{Decision, Facts, Rule, Rules, Verdict},
     },
     types::{FactorId, SubjectId},
 };
@@ -120,57 +120,10 @@ where
     A: Audit,
     O: Orphans,
 {
-    let GatedGrant { claim, presented, request, origin, facts, judge } = grant;
-    let asked = match &claim {
-        Claim::Name(_) => HeaderMap::new(),
-        Claim::OfToken => request.headers().clone(),
+    let Judged { withheld, subject, rule, cleared } = match flow.judge(grant, Purpose::Token).await? {
+        Asked::Refused(answer) => return Ok(Outcome::Relay(answer)),
+        Asked::Judged(judged) => judged,
     };
-
-    // What is known under a name is read while the upstream checks the password; a refusal does not wait for it.
-    let finding = async {
-        match &claim {
-            Claim::Name(name) => Some(flow.store.find(name).await),
-            Claim::OfToken => None,
-        }
-    };
-    let (sending, finding) = (pin!(flow.upstream.send(request)), pin!(finding));
-    let (answer, found) = match select(sending, finding).await {
-        Either::Left((answer, finding)) => (answer?, Either::Left(finding)),
-        Either::Right((found, sending)) => (sending.await?, Either::Right(ready(found))),
-    };
-    match judge(answer.status(), answer.headers(), answer.body()) {
-        Answer::Token => {}
-        Answer::Refusal => {
-            flow.record(None, AuditOutcome::UpstreamRefused);
-            return Ok(Outcome::Relay(answer));
-        }
-        // For everyone, before the enrolment is looked at: it may be an answer to a wrong password, and whoever
-        // sent that must not learn who is enrolled.
-        Answer::Unclear(rule) => return Err(UpstreamFault::NotUnderstood(rule).into()),
-    }
-    let withheld = WithheldToken::new(answer, flow.orphans, origin);
-
-    let (mut subject, mut rule) = (None, None);
-    let cleared = async {
-        let (owner, enrolment) = if let (Claim::Name(name), Some(found)) = (&claim, found.await) {
-            flow.follow(name, found?).await?
-        } else {
-            let owner = withheld.owner(flow.upstream, &asked).await?;
-            let enrolment = flow.store.load(&owner).await?;
-            (owner, enrolment)
-        };
-        let owner = &*subject.insert(owner);
-        if let (Claim::Name(name), Enrolment::Absent) = (&claim, &enrolment)
-            && name == owner
-            && flow.addresses.is_unknown(name)
-        {
-            return Ok(Cleared::Never(Denial::UnknownAddress));
-        }
-        let decision = flow.decide(owner, &facts, &withheld);
-        rule = decision.rule;
-        flow.clear(owner, decision.verdict, &enrolment, &presented).await
-    };
-    let cleared = cleared.await;
     let (subject, rule) = (subject.as_ref(), rule.map(|rule| rule.name.as_str()));
     let told = Told { subject, rule, is_enforced: flow.enforcement == Enforcement::On };
     let kept = match cleared {
@@ -201,20 +154,118 @@ where
     Ok(Outcome::Relay(withheld.release(unenforced.into())))
 }
 
-/// What the audit trail is told of every grant.
-struct Told<'a> {
-    subject: Option<&'a SubjectId>,
-    rule: Option<&'a str>,
-    is_enforced: bool,
+/// What a grant is sent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A token, for the client.
+    Token,
+    /// To see whether somebody is who they say.
+    SignIn,
 }
 
-enum Cleared {
+/// What came of asking the upstream.
+pub(super) enum Asked<'f, 'g, O: Orphans> {
+    /// Its own refusal.
+    Refused(UpstreamAnswer),
+    /// It issued a token.
+    Judged(Judged<'f, 'g, O>),
+}
+
+/// A token, and whether it may leave.
+pub(super) struct Judged<'f, 'g, O: Orphans> {
+    pub(super) withheld: WithheldToken<'g, O>,
+    pub(super) subject: Option<SubjectId>,
+    pub(super) rule: Option<&'f Rule>,
+    pub(super) cleared: Result<Cleared, GateError>,
+}
+
+impl<'f, S, U, C, A, O> Flow<'f, S, U, C, A, O>
+where
+    S: EnrolmentStore + AttemptLedger + Fingerprints,
+    U: TokenUpstream + TokenOwner,
+    C: Clock,
+    A: Audit,
+    O: Orphans,
+{
+    /// Sends a grant upstream, and judges what comes back.
+    pub(super) async fn judge(
+        &self,
+        grant: GatedGrant,
+        purpose: Purpose,
+    ) -> Result<Asked<'f, 'f, O>, GateError> {
+        let GatedGrant { claim, presented, request, origin, facts, judge } = grant;
+        let asked = match &claim {
+            Claim::Name(_) => HeaderMap::new(),
+            Claim::OfToken => request.headers().clone(),
+        };
+
+        // What is known under a name is read while the upstream checks the password; a refusal does not wait for it.
+        let finding = async {
+            match &claim {
+                Claim::Name(name) => Some(self.store.find(name).await),
+                Claim::OfToken => None,
+            }
+        };
+        let (sending, finding) = (pin!(self.upstream.send(request)), pin!(finding));
+        let (answer, found) = match select(sending, finding).await {
+            Either::Left((answer, finding)) => (answer?, Either::Left(finding)),
+            Either::Right((found, sending)) => (sending.await?, Either::Right(ready(found))),
+        };
+        match judge(answer.status(), answer.headers(), answer.body()) {
+            Answer::Token => {}
+            Answer::Refusal => {
+                self.record(None, AuditOutcome::UpstreamRefused);
+                return Ok(Asked::Refused(answer));
+            }
+            // For everyone, before the enrolment is looked at: it may be an answer to a wrong password, and whoever
+            // sent that must not learn who is enrolled.
+            Answer::Unclear(rule) => return Err(UpstreamFault::NotUnderstood(rule).into()),
+        }
+        let withheld = WithheldToken::new(answer, self.orphans, origin);
+
+        let (mut subject, mut rule) = (None, None);
+        let cleared = async {
+            let (owner, enrolment) = if let (Claim::Name(name), Some(found)) = (&claim, found.await) {
+                self.follow(name, found?).await?
+            } else {
+                let owner = withheld.owner(self.upstream, &asked).await?;
+                let enrolment = self.store.load(&owner).await?;
+                (owner, enrolment)
+            };
+            let owner = &*subject.insert(owner);
+            if let (Claim::Name(name), Enrolment::Absent) = (&claim, &enrolment)
+                && name == owner
+                && self.addresses.is_unknown(name)
+            {
+                return Ok(Cleared::Never(Denial::UnknownAddress));
+            }
+            let decision = self.decide(owner, &facts, &withheld);
+            rule = decision.rule;
+            let verdict = match (purpose, decision.verdict) {
+                (Purpose::SignIn, Verdict::Exempt | Verdict::Require { .. }) => Verdict::IfEnrolled,
+                (_, verdict) => verdict,
+            };
+            self.clear(owner, verdict, &enrolment, &presented).await
+        };
+        let cleared = cleared.await;
+        Ok(Asked::Judged(Judged { withheld, subject, rule, cleared }))
+    }
+}
+
+/// What the audit trail is told of every grant.
+pub(super) struct Told<'a> {
+    pub(super) subject: Option<&'a SubjectId>,
+    pub(super) rule: Option<&'a str>,
+    pub(super) is_enforced: bool,
+}
+
+pub(super) enum Cleared {
     Yes(Clearance),
     NotYet(Challenge),
     Never(Denial),
 }
 
-impl<S, U, C, A, O> Flow<'_, S, U, C, A, O>
+impl<'f, S, U, C, A, O> Flow<'f, S, U, C, A, O>
 where
     S: EnrolmentStore + AttemptLedger + Fingerprints,
     C: Clock,
@@ -236,7 +287,7 @@ where
         subject: &SubjectId,
         facts: &GrantFacts,
         withheld: &WithheldToken<'_, Q>,
-    ) -> Decision<'_> {
+    ) -> Decision<'f> {
         let scopes = self.rules.ask_for_scopes().then(|| {
             // What was granted counts, and where the answer does not say, it is what was asked for (RFC 6749
             // section 5.1).
@@ -253,7 +304,7 @@ where
         })
     }
 
-    async fn clear(
+    pub(super) async fn clear(
         &self,
         subject: &SubjectId,
         verdict: Verdict,
@@ -287,7 +338,7 @@ impl<S, U, C, A: Audit, O> Flow<'_, S, U, C, A, O> {
         self.record_of(&Told { subject, rule: None, is_enforced: true }, outcome, None);
     }
 
-    fn record_of(&self, told: &Told<'_>, outcome: AuditOutcome, factor: Option<&FactorId>) {
+    pub(super) fn record_of(&self, told: &Told<'_>, outcome: AuditOutcome, factor: Option<&FactorId>) {
         let Told { subject, rule, is_enforced } = *told;
         self.audit.record(&AuditEvent::Grant { subject, outcome, factor, rule, is_enforced });
     }

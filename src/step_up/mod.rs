@@ -9,6 +9,8 @@ mod ports;
 mod refresh;
 mod registry;
 mod revocation;
+mod session;
+mod sign_in;
 mod trail;
 mod withheld;
 
@@ -25,5 +27,7 @@ pub use revocation::{
     DueRevocation, Orphan, OrphanClient, Orphans, Revocation, RevocationFault, RevocationId, RevocationMeter,
     RevocationOutcome, RevocationQueue, TokenOrigin,
 };
+pub use session::{Session, SessionStore};
+pub use sign_in::{SignIn, sign_in_flow, verify_flow};
 pub use trail::{Actor, AuditTrail, ChangeKind, TrailEvent, TrailPage, TrailQuery};
 pub use withheld::WithheldToken;

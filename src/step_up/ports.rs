@@ -189,6 +189,10 @@ pub enum AuditOutcome {
     ReleasedByRule,
     /// Released: it was made of one that was released before.
     ReleasedByRefresh,
+    /// Somebody signed in to the gateway's own pages; the token was given to nobody.
+    SignedIn,
+    /// Somebody who had signed in verified a factor once more.
+    Verified,
     /// Withheld, with this challenge.
     Challenged(Challenge),
     /// Withheld, and no passcode would help.

@@ -6,6 +6,7 @@
 mod edit;
 mod embedded;
 mod envelope;
+mod expiring;
 mod fields;
 pub mod key_file;
 mod orphan_record;
@@ -15,10 +16,13 @@ mod redis;
 mod refresh_record;
 mod registry;
 mod revocations;
+mod session_record;
 mod trail;
 mod trail_record;
 
 use std::path::PathBuf;
+
+use self::expiring::Expiring;
 
 use self::{
     embedded::{Database, EmbeddedStore},
@@ -31,13 +35,10 @@ pub use self::{
 };
 use crate::{
     factor::{PresentedRecoveryCode, RecoveryCode, totp::TotpParameters},
-    policy::{
-        lockout::{Attempt, Lockout, Settlement},
-        refresh::RefreshRecord,
-    },
+    policy::lockout::{Attempt, Lockout, Settlement},
     sealing::Fingerprint,
-    step_up::{AttemptLedger, EnrolmentStore, Fingerprints, Found, RefreshRegistry, StoreError},
-    types::{Secret, SubjectId, UnixTime},
+    step_up::{AttemptLedger, EnrolmentStore, Fingerprints, Found, StoreError},
+    types::{SubjectId, UnixTime},
 };
 
 /// Which store.
@@ -170,35 +171,6 @@ impl AttemptLedger for Store {
             Backend::Redis(store) => store.settle(subject, attempt).await,
             Backend::Embedded(store) => store.settle(subject, attempt, now).await,
         }
-    }
-}
-
-impl RefreshRegistry for Store {
-    async fn remember(
-        &self,
-        refresh_token: &Secret<String>,
-        record: &RefreshRecord,
-        for_secs: u64,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        let (name, record) = (refresh_record::name(refresh_token), refresh_record::encode(record));
-        match &self.backend {
-            Backend::Redis(store) => store.remember_refresh(&name, &record, for_secs).await,
-            Backend::Embedded(store) => store.remember_refresh(name, record, for_secs, now).await,
-        }
-    }
-
-    async fn recall(
-        &self,
-        refresh_token: &Secret<String>,
-        now: UnixTime,
-    ) -> Result<Option<RefreshRecord>, StoreError> {
-        let name = refresh_record::name(refresh_token);
-        let found = match &self.backend {
-            Backend::Redis(store) => store.recall_refresh(&name).await?,
-            Backend::Embedded(store) => store.recall_refresh(name, now).await?,
-        };
-        found.map(|record| refresh_record::decode(&record)).transpose()
     }
 }
 

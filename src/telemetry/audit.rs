@@ -54,6 +54,8 @@ fn grant(event: &AuditEvent<'_>) {
         | AuditOutcome::ReleasedWithFactor(_)
         | AuditOutcome::ReleasedByRule
         | AuditOutcome::ReleasedByRefresh
+        | AuditOutcome::SignedIn
+        | AuditOutcome::Verified
         | AuditOutcome::Challenged(Challenge::PasscodeWanted) => {
             info!(target: "audit", subject, outcome = name, factor, rule, enforced);
         }
@@ -83,6 +85,8 @@ const fn name(outcome: AuditOutcome) -> &'static str {
         AuditOutcome::ReleasedWithFactor(Means::RecoveryCode) => "released_with_recovery_code",
         AuditOutcome::ReleasedByRule => "released_by_rule",
         AuditOutcome::ReleasedByRefresh => "released_by_refresh",
+        AuditOutcome::SignedIn => "signed_in",
+        AuditOutcome::Verified => "verified",
         AuditOutcome::Challenged(Challenge::PasscodeWanted) => "passcode_wanted",
         AuditOutcome::Challenged(Challenge::WrongPasscode) => "wrong_passcode",
         AuditOutcome::Challenged(Challenge::UsedPasscode) => "used_passcode",

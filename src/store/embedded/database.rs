@@ -13,8 +13,9 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc;
 
 use super::{
+    expiring,
     file::StoreFile,
-    ledger, refresh, revocations, trail,
+    ledger, revocations, trail,
     worker::{self, Job, WAITING_MAX},
 };
 use crate::step_up::StoreError;
@@ -22,9 +23,10 @@ use crate::step_up::StoreError;
 /// `TFAG`: tells our files from others'.
 const APPLICATION_ID: i32 = 0x5446_4147;
 /// The layout that this version reads and writes.
-const SCHEMA_VERSION: i32 = 5;
+const SCHEMA_VERSION: i32 = 6;
 /// What each layout added to the one before it, from the second on.
-const ADDED: [&str; 4] = [revocations::SCHEMA, refresh::SCHEMA, ledger::SCHEMA, trail::SCHEMA];
+const ADDED: [&str; 5] =
+    [revocations::SCHEMA, expiring::REFRESH_SCHEMA, ledger::SCHEMA, trail::SCHEMA, expiring::SESSIONS_SCHEMA];
 const SCHEMA: &str = "
     CREATE TABLE factors (
         subject TEXT NOT NULL,

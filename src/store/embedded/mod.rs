@@ -6,10 +6,10 @@
 //! accepts nothing.
 
 mod database;
+mod expiring;
 mod file;
 mod ledger;
 mod list;
-mod refresh;
 mod revocations;
 mod trail;
 mod worker;

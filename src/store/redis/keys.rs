@@ -1,5 +1,6 @@
 //! The names of keys. The layout is public: `docs/redis.md`.
 
+use super::super::Expiring;
 use crate::types::SubjectId;
 
 /// A random text that the first enrolment leaves: where it is missing, the data are others, or gone.
@@ -58,9 +59,13 @@ pub(super) fn ledger(subject: &SubjectId) -> String {
     format!("tfa:{{{}}}:ledger", tag(subject))
 }
 
-/// What is remembered of a refresh token, by its digest.
-pub(super) fn refresh(name: &str) -> String {
-    format!("tfa:{{refresh:{name}}}:record")
+/// What is kept for a time, by the digest of the secret that it is about.
+pub(super) fn expiring(kind: Expiring, name: &str) -> String {
+    let kind = match kind {
+        Expiring::Refresh => "refresh",
+        Expiring::Session => "session",
+    };
+    format!("tfa:{{{kind}:{name}}}:record")
 }
 
 /// The subject as a hash tag: `{` and `}` would end it early, `%` is what they are written with.

@@ -5,9 +5,9 @@
 //! no factor that opens is an error, never "not enrolled".
 
 mod connection;
+mod expiring;
 mod keys;
 mod marker;
-mod refresh;
 mod revocations;
 mod trail;
 

@@ -1,0 +1,101 @@
+//! What is kept for a time: refresh tokens that were let out, and sessions.
+
+use super::{Backend, Store, refresh_record, session_record};
+use crate::{
+    policy::refresh::RefreshRecord,
+    step_up::{RefreshRegistry, Session, SessionStore, StoreError},
+    types::{Secret, UnixTime},
+};
+
+/// What it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expiring {
+    /// A refresh token that was let out.
+    Refresh,
+    /// Somebody who has signed in.
+    Session,
+}
+
+impl Store {
+    async fn put_expiring(
+        &self,
+        kind: Expiring,
+        name: String,
+        record: String,
+        for_secs: u64,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.put_expiring(kind, &name, &record, for_secs).await,
+            Backend::Embedded(store) => store.put_expiring(kind, name, record, for_secs, now).await,
+        }
+    }
+
+    async fn get_expiring(
+        &self,
+        kind: Expiring,
+        name: String,
+        now: UnixTime,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.get_expiring(kind, &name).await,
+            Backend::Embedded(store) => store.get_expiring(kind, name, now).await,
+        }
+    }
+}
+
+impl RefreshRegistry for Store {
+    async fn remember(
+        &self,
+        refresh_token: &Secret<String>,
+        record: &RefreshRecord,
+        for_secs: u64,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let (name, record) = (refresh_record::name(refresh_token), refresh_record::encode(record));
+        self.put_expiring(Expiring::Refresh, name, record, for_secs, now).await
+    }
+
+    async fn recall(
+        &self,
+        refresh_token: &Secret<String>,
+        now: UnixTime,
+    ) -> Result<Option<RefreshRecord>, StoreError> {
+        let found = self.get_expiring(Expiring::Refresh, refresh_record::name(refresh_token), now).await?;
+        found.map(|record| refresh_record::decode(&record)).transpose()
+    }
+}
+
+impl SessionStore for Store {
+    async fn put_session(
+        &self,
+        secret: &Secret<String>,
+        session: &Session,
+        for_secs: u64,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let name = session_record::name(secret);
+        let record = self.keys.with(|ring| session_record::seal(ring, &name, session))?;
+        self.put_expiring(Expiring::Session, name, record, for_secs, now).await
+    }
+
+    async fn session(&self, secret: &Secret<String>, now: UnixTime) -> Result<Option<Session>, StoreError> {
+        let name = session_record::name(secret);
+        let Some(record) = self.get_expiring(Expiring::Session, name.clone(), now).await? else {
+            return Ok(None);
+        };
+        let open = || self.keys.with(|ring| session_record::open(ring, &name, &record));
+        match open() {
+            Err(StoreError::Sealed { source, .. }) if self.keys.reread_after(&source) => open().map(Some),
+            other => other.map(Some),
+        }
+    }
+
+    async fn end_session(&self, secret: &Secret<String>) -> Result<(), StoreError> {
+        let name = session_record::name(secret);
+        match &self.backend {
+            Backend::Redis(store) => store.remove_expiring(Expiring::Session, &name).await,
+            Backend::Embedded(store) => store.remove_expiring(Expiring::Session, name).await,
+        }
+    }
+}

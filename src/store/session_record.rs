@@ -1,0 +1,57 @@
+//! What a store keeps of a session: sealed, so that whoever can write to the store cannot sign in as somebody.
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::{envelope, record::malformed};
+use crate::{
+    identity::fold_username,
+    sealing::KeyRing,
+    step_up::{Session, StoreError},
+    types::{FactorId, Secret},
+};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    subject: String,
+    is_verified: bool,
+    form_token: String,
+}
+
+/// The name under which a session is kept. The secret has the entropy of a key, so that a plain digest tells nobody
+/// what it is.
+pub(super) fn name(secret: &Secret<String>) -> String {
+    HEXLOWER.encode(&Sha256::digest(secret.expose().as_bytes()))
+}
+
+pub(super) fn seal(ring: &KeyRing, name: &str, session: &Session) -> Result<String, StoreError> {
+    let content = Content {
+        subject: session.subject.as_str().to_owned(),
+        is_verified: session.is_verified,
+        form_token: session.form_token.expose().clone(),
+    };
+    let plain =
+        Zeroizing::new(serde_json::to_vec(&content).map_err(|error| StoreError::Failed(error.into()))?);
+    envelope::seal(ring, &associated_data(name), &plain)
+}
+
+pub(super) fn open(ring: &KeyRing, name: &str, record: &[u8]) -> Result<Session, StoreError> {
+    let fault = |rule| malformed("session", rule);
+    let sealed = envelope::read(record).map_err(fault)?;
+    let plain =
+        ring.open(&associated_data(name), &sealed).map_err(|source| match FactorId::parse("session") {
+            Ok(factor) => StoreError::Sealed { factor, source },
+            Err(error) => StoreError::Failed(error.into()),
+        })?;
+    let Content { subject, is_verified, form_token } = serde_json::from_slice(plain.expose())
+        .map_err(|_| fault("what is sealed must be what was sealed"))?;
+    let subject = fold_username(&subject).map_err(|_| fault("its subject must be a folded user name"))?;
+    Ok(Session { subject, is_verified, form_token: Secret::new(form_token) })
+}
+
+fn associated_data(name: &str) -> Vec<u8> {
+    envelope::associated_data(&[b"tfa-gateway session v1", name.as_bytes()])
+}
