@@ -12,6 +12,8 @@ use std::{
     thread,
 };
 
+use http::Request;
+use hyper::body::Incoming;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime::{Builder, LocalOptions, LocalRuntime},
@@ -23,10 +25,11 @@ use tracing::{error, info, warn};
 use crate::{
     config::Settings,
     edge::{
-        Gateway,
+        Gateway, GatewayBody,
         health::Health,
         listener::{self, ListenSettings},
     },
+    portal::Portal,
     step_up::Clock as _,
     store::{Opener, Store, StoreOpenError},
     telemetry::{LogAudit, Metrics, SystemClock},
@@ -212,12 +215,32 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
     let Parts { settings, opener, orphans, metrics, stopped } = parts;
     runtime()?.block_on(async {
         let upstream = Pool::new(settings.upstream.clone())?;
+        let token_server = TokenServer::new(&upstream, settings.owners.clone(), &settings.upstream)?;
+        let (store, token_server) = (Rc::new(opener.open()?), Rc::new(token_server));
+        let audit = Rc::new(LogAudit::new(metrics));
+        let portal = settings.portal.clone().map(|portal| {
+            Rc::new(Portal {
+                settings: Rc::new(portal),
+                store: Rc::clone(&store),
+                token_server: Rc::clone(&token_server),
+                token_path: settings.endpoint.path().to_owned(),
+                authority: settings.upstream.url.authority().clone(),
+                orphans: orphans.clone(),
+                audit: Rc::clone(&audit),
+                clock: SystemClock,
+                addresses: settings.addresses,
+                rules: settings.rules.clone(),
+                trusted_proxies: settings.trusted_proxies.clone(),
+                totp: settings.totp,
+                issuer: settings.issuer.clone(),
+            })
+        });
         let gateway = Rc::new(Gateway {
-            token_server: TokenServer::new(&upstream, settings.owners.clone(), &settings.upstream)?,
+            token_server,
             upstream,
-            store: opener.open()?,
+            store,
             clock: SystemClock,
-            audit: Rc::new(LogAudit::new(metrics)),
+            audit,
             endpoint: settings.endpoint.clone(),
             addresses: settings.addresses,
             rules: settings.rules.clone(),
@@ -231,9 +254,16 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
             messages: settings.messages.clone(),
             orphans,
         });
-        let answer = move |request, peer| {
+        let answer = move |request: Request<Incoming>, peer| {
             let gateway = Rc::clone(&gateway);
-            async move { gateway.answer(request, peer).await }
+            let portal = portal.clone().filter(|portal| portal.serves(request.uri().path()));
+            async move {
+                match portal {
+                    // Boxed, for it is rare and large.
+                    Some(portal) => Box::pin(portal.answer(request, peer)).await.map(GatewayBody::from),
+                    None => gateway.answer(request, peer).await,
+                }
+            }
         };
         listener::serve(listener, &settings.listen, settings.drain_timeout, stopped, answer).await?;
         Ok(())

@@ -20,7 +20,7 @@
 //! # Layers
 //!
 //! 0 [`types`]; 1 [`factor`], [`headers`], [`identity`], [`oauth`], [`sealing`]; 2 [`policy`]; 3 [`step_up`];
-//! 4 [`store`], [`telemetry`], [`upstream`]; 5 [`admin`], [`edge`]; 6 [`app`], [`cli`], [`config`]. A module
+//! 4 [`store`], [`telemetry`], [`upstream`]; 5 [`admin`]; 6 [`edge`], [`portal`]; 7 [`app`], [`cli`], [`config`]. A module
 //! imports lower layers only; `docs/architecture.md` has the picture and `tests/tidy.rs` holds it.
 
 pub mod admin;
@@ -33,6 +33,7 @@ pub mod headers;
 pub mod identity;
 pub mod oauth;
 pub mod policy;
+pub mod portal;
 pub mod sealing;
 pub mod step_up;
 pub mod store;

@@ -16,7 +16,8 @@ const LAYERS: &[&[&str]] = &[
     &["policy"],
     &["step_up"],
     &["store", "upstream", "telemetry"],
-    &["edge", "admin", "portal"],
+    &["admin"],
+    &["edge", "portal"],
     &["app", "cli", "config", "main", "lib"],
 ];
 

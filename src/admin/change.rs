@@ -7,8 +7,8 @@ use super::{
 use crate::{
     factor::Passcode,
     step_up::{
-        Actor, AuditTrail, ChangeKind, Clock, EnrolmentRegistry, ListPage, ListQuery, StoreError, TrailEvent,
-        TrailPage, TrailQuery,
+        Actor, AuditTrail, Beside, ChangeKind, Clock, EnrolmentRegistry, ListPage, ListQuery, StoreError,
+        TrailEvent, TrailPage, TrailQuery,
     },
     types::{FactorId, SubjectId},
 };
@@ -67,13 +67,25 @@ where
         subject: &SubjectId,
         factor: &FactorId,
         passcode: &Passcode,
+        beside: Beside,
     ) -> Result<usize, AdminError> {
         let now = self.clock.now();
         let waiting = self.store.pending(subject, factor, now).await?;
         let matched = waiting.matched(passcode, now).ok_or(AdminError::WrongPasscode)?;
-        let factors = self.store.confirm(subject, &matched, now).await?;
+        let factors = self.store.confirm(subject, &matched, beside, now).await?;
         self.record(ChangeKind::Confirmed, subject, Some(factor.as_str())).await?;
         Ok(factors)
+    }
+
+    /// The factor that waits for its confirmation, as it was shown when it was made.
+    pub async fn pending(
+        &self,
+        subject: &SubjectId,
+        factor: &FactorId,
+        issuer: &str,
+    ) -> Result<Enrolled, AdminError> {
+        let waiting = self.store.pending(subject, factor, self.clock.now()).await?;
+        Ok(enrol::shown_again(waiting, issuer, subject.as_str()))
     }
 
     /// Removes one factor. Returns how many are left.

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     factor::{
-        PresentedRecoveryCode, recovery_code_text,
+        Factor, PresentedRecoveryCode, recovery_code_text,
         totp::{Totp, TotpParameters},
     },
     step_up::{NewFactor, StoreError},
@@ -84,6 +84,15 @@ pub(super) fn prepare(new: NewEnrolment, now: UnixTime) -> Result<(NewFactor, Sh
         otpauth_uri: totp.otpauth_uri(&new.issuer, &new.account),
     };
     Ok((NewFactor { id: None, label, enrolled_at: now, totp }, shown))
+}
+
+/// What was shown when a factor was proposed.
+pub(super) fn shown_again(factor: Factor, issuer: &str, account: &str) -> Enrolled {
+    let shown = Shown {
+        secret_base32: factor.totp.secret_base32(),
+        otpauth_uri: factor.totp.otpauth_uri(issuer, account),
+    };
+    shown.of(factor.id, None)
 }
 
 /// A label as it is kept: trimmed, and none if it is empty.

@@ -12,6 +12,7 @@ use crate::{
     config::Settings,
     factor::{Passcode, totp::decode_base32},
     identity::fold_username,
+    step_up::Beside,
     types::{FactorId, Secret, SubjectId, limits::FACTORS_MAX},
 };
 
@@ -127,8 +128,9 @@ pub(super) fn confirm(settings: &Settings, arguments: &ConfirmArguments) -> Resu
     let (subject, factor) = (resolve(&arguments.subject)?, factor_id(&arguments.factor)?);
     let passcode = Passcode::from_bytes(arguments.code.as_bytes());
     let otherwise = "confirm failed (`tfa-gateway status` says how things are)";
-    let factors =
-        administer(settings, otherwise, async |admin| admin.confirm(&subject, &factor, &passcode).await)?;
+    let factors = administer(settings, otherwise, async |admin| {
+        admin.confirm(&subject, &factor, &passcode, Beside::Any).await
+    })?;
     if arguments.json {
         let confirmed = serde_json::json!({
             "subject": subject.as_str(), "factor_id": factor.as_str(), "factors": factors,

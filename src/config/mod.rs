@@ -7,6 +7,7 @@
 mod grants;
 mod identity;
 mod policy;
+mod portal;
 mod reader;
 mod revocation;
 mod secret_file;

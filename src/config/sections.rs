@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Settings, grants, identity, policy, reader::Reader, revocation};
+use super::{Settings, grants, identity, policy, portal, reader::Reader, revocation};
 use crate::{
     edge::{Messages, TripwireMode, TripwireSettings, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
@@ -43,6 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let owners = identity::source(reader, base);
     let addresses = identity::addresses(reader);
     let revocation = revocation::read(reader, base, upstream.as_ref().map(|upstream| &upstream.url));
+    let portal = portal::read(reader, base, &issuer);
     let messages = messages(reader);
     let log = log(reader);
     let admin_address = address(reader, "admin.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
@@ -78,6 +79,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         issuer,
         lockout,
         revocation,
+        portal,
         messages,
         log,
         admin_address,

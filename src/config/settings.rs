@@ -8,6 +8,7 @@ use crate::{
     headers::client_addr::TrustedProxies,
     oauth::{RequestRules, endpoint::TokenEndpoint},
     policy::{AddressRule, Enforcement, grants::GrantRules, lockout::Lockout, rules::Rules},
+    portal::PortalSettings,
     store::{StoreChoice, StoreSettings},
     telemetry::LogSettings,
     upstream::{OwnerSource, RevocationSettings, UpstreamSettings},
@@ -62,6 +63,8 @@ pub struct Settings {
     pub lockout: Lockout,
     /// `[revocation]`, unless it is switched off.
     pub revocation: Option<RevocationSettings>,
+    /// `[portal]`, unless it is switched off.
+    pub portal: Option<PortalSettings>,
     /// `[messages]`
     pub messages: Messages,
     /// `[log]`

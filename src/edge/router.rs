@@ -23,7 +23,7 @@ pub struct Gateway {
     /// Connections to the upstream.
     pub upstream: Pool,
     /// Enrolments and attempts.
-    pub store: Store,
+    pub store: Rc<Store>,
     /// The time.
     pub clock: SystemClock,
     /// The audit trail.
@@ -31,7 +31,7 @@ pub struct Gateway {
     /// Where the token endpoint is.
     pub endpoint: TokenEndpoint,
     /// The upstream as gated grants need it.
-    pub token_server: TokenServer,
+    pub token_server: Rc<TokenServer>,
     /// What e-mail addresses are.
     pub addresses: AddressRule,
     /// Who needs a second factor.

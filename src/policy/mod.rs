@@ -26,6 +26,13 @@ pub enum Enrolment {
     Active(Factors),
 }
 
+impl Enrolment {
+    /// Whether there is a factor that counts.
+    pub const fn is_active(&self) -> bool {
+        matches!(self, Self::Active(_))
+    }
+}
+
 /// Why the client is asked for a passcode (again).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Challenge {

@@ -21,7 +21,8 @@ pub use ports::{
 };
 pub use refresh::{RefreshGrant, RefreshRegistry, passed_flow, refresh_flow};
 pub use registry::{
-    EnrolmentRegistry, FactorStatus, ListCursor, ListPage, ListQuery, NameSummary, NewFactor, SubjectStatus,
+    Beside, EnrolmentRegistry, FactorStatus, ListCursor, ListPage, ListQuery, NameSummary, NewFactor,
+    SubjectStatus,
 };
 pub use revocation::{
     DueRevocation, Orphan, OrphanClient, Orphans, Revocation, RevocationFault, RevocationId, RevocationMeter,

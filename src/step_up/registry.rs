@@ -25,6 +25,15 @@ pub struct NewFactor {
     pub totp: Totp,
 }
 
+/// Beside which factors a new one may begin to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Any.
+    Any,
+    /// None: it is the first. For somebody who has shown nothing but a password.
+    None,
+}
+
 /// Where enrolments are administered. Each change is atomic, and none undoes what another one did meanwhile.
 pub trait EnrolmentRegistry {
     /// Adds a factor that counts at once. Refuses more than `FACTORS_MAX`. Returns its id and how many there are now.
@@ -51,6 +60,7 @@ pub trait EnrolmentRegistry {
         &self,
         subject: &SubjectId,
         confirmed: &Matched,
+        beside: Beside,
         now: UnixTime,
     ) -> impl Future<Output = Result<usize, StoreError>>;
     /// Removes one factor; with the last one, recovery codes and failures go, too. Returns how many are left.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     factor::{Factor, Matched, PresentedRecoveryCode},
     sealing::KeyRing,
-    step_up::{NewFactor, StoreError},
+    step_up::{Beside, NewFactor, StoreError},
     types::{
         FactorId, SubjectId, UnixTime,
         limits::{FACTORS_MAX, PENDING_MAX, PENDING_SECS_MAX, RECOVERY_CODES_MAX},
@@ -31,6 +31,7 @@ const IS_ENROLLED: StoreError =
     StoreError::Refused("that name is enrolled itself, so that it cannot be an alias; disable it first");
 const NOT_PENDING: StoreError =
     StoreError::Refused("no factor of that id waits for its confirmation; it may have waited for too long");
+const OTHERS_COUNT: StoreError = StoreError::Refused("a factor was set up meanwhile; sign in with it");
 const NOT_ENROLLED: StoreError = StoreError::Refused("the subject is not enrolled");
 const NO_FACTOR: StoreError = StoreError::Refused("the subject has no factor of that id");
 
@@ -130,7 +131,10 @@ impl Editor<'_> {
     }
 
     /// Makes a factor count that a passcode has confirmed. Answers how many there are then.
-    pub(super) fn confirm(self, confirmed: &Matched, now: UnixTime) -> Edit<usize> {
+    pub(super) fn confirm(self, confirmed: &Matched, beside: Beside, now: UnixTime) -> Edit<usize> {
+        if beside == Beside::None && fields::factors(self.fields) > 0 {
+            return Err(OTHERS_COUNT);
+        }
         let id = confirmed.factor();
         let Factor { id: _, label, enrolled_at: _, totp } = self.pending(id, now)?;
         let new = NewFactor { id: Some(id.clone()), label, enrolled_at: now, totp };

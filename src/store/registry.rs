@@ -9,7 +9,7 @@ use super::{
 use crate::{
     factor::{Factor, Matched, PresentedRecoveryCode},
     identity::fold_username,
-    step_up::{EnrolmentRegistry, ListPage, ListQuery, NewFactor, StoreError, SubjectStatus},
+    step_up::{Beside, EnrolmentRegistry, ListPage, ListQuery, NewFactor, StoreError, SubjectStatus},
     types::{FactorId, SubjectId, UnixTime},
 };
 
@@ -73,9 +73,10 @@ impl EnrolmentRegistry for Store {
         &self,
         subject: &SubjectId,
         confirmed: &Matched,
+        beside: Beside,
         now: UnixTime,
     ) -> Result<usize, StoreError> {
-        self.edit(subject, |editor| editor.confirm(confirmed, now)).await
+        self.edit(subject, |editor| editor.confirm(confirmed, beside, now)).await
     }
 
     async fn remove_factor(&self, subject: &SubjectId, id: &FactorId) -> Result<usize, StoreError> {

@@ -48,3 +48,7 @@ pub const PENDING_MAX: usize = 3;
 pub const TRAIL_EVENTS_MAX: i64 = 100_000;
 /// Names that are read from a store at once.
 pub const LIST_PAGE_MAX: usize = 1000;
+/// Bytes of a form of the self-service pages.
+pub const PORTAL_FORM_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of the picture on the self-service pages.
+pub const LOGO_BYTES_MAX: u64 = 256 * 1024;

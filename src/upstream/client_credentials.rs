@@ -16,7 +16,7 @@ pub struct ClientCredentials {
 
 impl ClientCredentials {
     /// The value of `Authorization`: HTTP Basic, both parts encoded as a form first.
-    pub(super) fn basic(&self) -> Secret<String> {
+    pub fn basic(&self) -> Secret<String> {
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let secret = Zeroizing::new(encoded(self.client_secret.expose()));
         let pair = Zeroizing::new(format!("{}:{}", encoded(&self.client_id), *secret));

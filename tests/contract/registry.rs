@@ -3,7 +3,7 @@
 use tfa_gateway::{
     factor::{Passcode, PresentedRecoveryCode, totp::Totp},
     policy::{Enrolment, lockout::Settlement},
-    step_up::{EnrolmentRegistry as _, EnrolmentStore as _, ListQuery, NameSummary, StoreError},
+    step_up::{Beside, EnrolmentRegistry as _, EnrolmentStore as _, ListQuery, NameSummary, StoreError},
     store::{Store, key_file},
     types::{FactorId, SubjectId, UnixTime},
 };
@@ -41,7 +41,7 @@ async fn confirm(
     let waiting = store.pending(who, id, now).await?;
     let passcode = Passcode::from_bytes(totp.passcode_now(now).as_bytes());
     let matched = waiting.matched(&passcode, now).expect("the passcode fits");
-    store.confirm(who, &matched, now).await
+    store.confirm(who, &matched, Beside::Any, now).await
 }
 
 async fn names(store: &Store, containing: Option<&str>, limit: usize) -> Vec<NameSummary> {

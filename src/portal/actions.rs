@@ -1,0 +1,253 @@
+//! What somebody who has signed in sees and does.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use super::{
+    Failure, Form, NOT_FOUND, Portal, Visit,
+    pages::{AskCodePage, OverviewPage, Page, RecoveryCodesPage, SetUpPage, SignInPage},
+    respond,
+};
+use crate::{
+    admin::{AdminError, NewEnrolment},
+    factor::{Passcode, Presented},
+    policy::Challenge,
+    step_up::{Beside, Clock as _, Session, SessionStore as _, StoreError, verify_flow},
+    types::{FactorId, Secret},
+};
+
+impl Portal {
+    /// A page.
+    pub(super) async fn show(&self, page: &[&str], visit: &Visit) -> Result<Response<Bytes>, Failure> {
+        let Some((_, session)) = &visit.session else {
+            return match page {
+                [""] => {
+                    let page = Page::of(self, None).after(visit);
+                    let page = SignInPage { page, user_name: "", wants_code: false };
+                    Ok(respond::page(StatusCode::OK, &page)?)
+                }
+                _ => Err(Failure::SignedOut),
+            };
+        };
+        match page {
+            [""] => self.overview(session, Page::of(self, Some(session)).after(visit), StatusCode::OK).await,
+            ["factors", id] => self.set_up(session, &factor_id(id)?, None).await,
+            ["factors", id, "remove"] => {
+                factor_id(id)?;
+                self.ask_to_remove(session, id, None)
+            }
+            ["recovery-codes"] => self.ask_to_replace_recovery_codes(session, None),
+            _ => Err(NOT_FOUND),
+        }
+    }
+
+    /// A form.
+    pub(super) async fn change(
+        &self,
+        page: &[&str],
+        visit: &Visit,
+        form: &Form,
+    ) -> Result<Response<Bytes>, Failure> {
+        let (secret, session) = visit.session_of(form)?;
+        match page {
+            ["sign-out"] => {
+                self.store.end_session(secret).await?;
+                let mut response = respond::redirect(self, "?done=signed-out");
+                respond::set_cookie(&mut response, &self.settings, None);
+                Ok(response)
+            }
+            ["factors"] => self.add(session, form).await,
+            ["factors", id, "confirm"] => self.confirm(secret, session, &factor_id(id)?, form).await,
+            ["factors", id, "rename"] => self.rename(session, &factor_id(id)?, form).await,
+            ["factors", id, "remove"] => self.remove(session, id, form).await,
+            ["recovery-codes"] => self.replace_recovery_codes(session, form).await,
+            _ => Err(NOT_FOUND),
+        }
+    }
+
+    async fn overview(
+        &self,
+        session: &Session,
+        page: Page<'_>,
+        status: StatusCode,
+    ) -> Result<Response<Bytes>, Failure> {
+        let report = self.administration(&session.subject).status(&session.subject).await?;
+        let page = OverviewPage::of(page, session.form_token.expose(), report.status());
+        Ok(respond::page(status, &page)?)
+    }
+
+    /// The overview, with what is wrong.
+    async fn refuse(&self, session: &Session, problem: &str) -> Result<Response<Bytes>, Failure> {
+        let page = Page::of(self, Some(session)).with_problem(problem);
+        self.overview(session, page, StatusCode::CONFLICT).await
+    }
+
+    async fn add(&self, session: &Session, form: &Form) -> Result<Response<Bytes>, Failure> {
+        let new = NewEnrolment {
+            secret: None,
+            parameters: self.totp,
+            label: Some(form.text("label").to_owned()),
+            issuer: self.issuer.clone(),
+            account: session.subject.as_str().to_owned(),
+        };
+        if new.label.as_ref().is_some_and(|label| label.len() > crate::types::limits::LABEL_BYTES_MAX) {
+            return self.refuse(session, &self.settings.texts.bad_label).await;
+        }
+        match self.administration(&session.subject).propose(&session.subject, new).await {
+            Ok(proposed) => Ok(respond::redirect(self, &format!("factors/{}", proposed.factor_id))),
+            Err(AdminError::Store(StoreError::Refused(_))) => {
+                self.refuse(session, &self.settings.texts.full).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn set_up(
+        &self,
+        session: &Session,
+        id: &FactorId,
+        problem: Option<&str>,
+    ) -> Result<Response<Bytes>, Failure> {
+        let admin = self.administration(&session.subject);
+        let enrolled = match admin.pending(&session.subject, id, &self.issuer).await {
+            Ok(enrolled) => enrolled,
+            Err(AdminError::Store(StoreError::Refused(_))) => {
+                return self.refuse(session, &self.settings.texts.not_pending).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let page = Page { problem: problem.map(str::to_owned), ..Page::of(self, Some(session)) };
+        let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        let page = SetUpPage::of(page, session.form_token.expose(), &enrolled);
+        Ok(respond::page(status, &page)?)
+    }
+
+    /// Confirms a factor. A session that has shown nothing but a password may do so for the first one only; that it
+    /// was the first is decided where it is written. From then on it has shown a factor.
+    async fn confirm(
+        &self,
+        secret: &Secret<String>,
+        session: &Session,
+        id: &FactorId,
+        form: &Form,
+    ) -> Result<Response<Bytes>, Failure> {
+        let beside = if session.is_verified { Beside::Any } else { Beside::None };
+        let passcode = Passcode::from_bytes(form.text("code").as_bytes());
+        match self.administration(&session.subject).confirm(&session.subject, id, &passcode, beside).await {
+            Ok(_) => {
+                let session = Session { is_verified: true, ..session.clone() };
+                let (secs, now) = (self.settings.session_secs, self.clock.now());
+                self.store.put_session(secret, &session, secs, now).await?;
+                Ok(respond::redirect(self, "?done=confirmed"))
+            }
+            Err(AdminError::WrongPasscode) => {
+                self.set_up(session, id, Some(&self.settings.texts.wrong_code)).await
+            }
+            Err(AdminError::Store(StoreError::Refused(_))) => {
+                self.refuse(session, &self.settings.texts.not_pending).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn rename(
+        &self,
+        session: &Session,
+        id: &FactorId,
+        form: &Form,
+    ) -> Result<Response<Bytes>, Failure> {
+        let label = Some(form.text("label").to_owned());
+        match self.administration(&session.subject).rename_factor(&session.subject, id, label).await {
+            Ok(()) => Ok(respond::redirect(self, "?done=renamed")),
+            Err(AdminError::Store(StoreError::Refused(_))) => {
+                self.refuse(session, &self.settings.texts.bad_label).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn ask_to_remove(
+        &self,
+        session: &Session,
+        id: &str,
+        problem: Option<String>,
+    ) -> Result<Response<Bytes>, Failure> {
+        let texts = &self.settings.texts;
+        let action = format!("factors/{id}/remove");
+        self.ask_code(session, problem, &texts.remove_title, &texts.remove_hint, &action, &texts.remove)
+    }
+
+    async fn remove(&self, session: &Session, id: &str, form: &Form) -> Result<Response<Bytes>, Failure> {
+        let factor = factor_id(id)?;
+        if let Err(challenge) = self.verify(session, form).await? {
+            return self.ask_to_remove(session, id, Some(self.challenge_text(challenge)));
+        }
+        match self.administration(&session.subject).remove_factor(&session.subject, &factor).await {
+            Ok(_) => Ok(respond::redirect(self, "?done=removed")),
+            Err(AdminError::Store(StoreError::Refused(_))) => Err(NOT_FOUND),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn ask_to_replace_recovery_codes(
+        &self,
+        session: &Session,
+        problem: Option<String>,
+    ) -> Result<Response<Bytes>, Failure> {
+        let texts = &self.settings.texts;
+        let (heading, hint) = (&texts.recovery_title, &texts.recovery_replace_hint);
+        self.ask_code(session, problem, heading, hint, "recovery-codes", &texts.recovery_replace)
+    }
+
+    /// Makes recovery codes. The first ones need no fresh code: a factor was shown in this session, and there is
+    /// nothing that could be taken away.
+    async fn replace_recovery_codes(
+        &self,
+        session: &Session,
+        form: &Form,
+    ) -> Result<Response<Bytes>, Failure> {
+        let admin = self.administration(&session.subject);
+        let has_some = admin.status(&session.subject).await?.status().recovery_codes > 0;
+        if (has_some || !session.is_verified)
+            && let Err(challenge) = self.verify(session, form).await?
+        {
+            let problem = Some(self.challenge_text(challenge));
+            return self.ask_to_replace_recovery_codes(session, problem);
+        }
+        let codes = match admin.new_recovery_codes(&session.subject).await {
+            Ok(codes) => codes,
+            Err(AdminError::Store(StoreError::Refused(_))) => {
+                return self.refuse(session, &self.settings.texts.no_factors).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let page = RecoveryCodesPage::of(Page::of(self, Some(session)), codes.texts().collect());
+        Ok(respond::page(StatusCode::OK, &page)?)
+    }
+
+    /// Verifies a fresh code of the form.
+    async fn verify(&self, session: &Session, form: &Form) -> Result<Result<(), Challenge>, Failure> {
+        let presented = Presented::from_header_values([form.text("code").as_bytes()]);
+        let verified = verify_flow(&self.flow(), &session.subject, &presented).await?;
+        Ok(verified.map(drop))
+    }
+
+    fn ask_code(
+        &self,
+        session: &Session,
+        problem: Option<String>,
+        heading: &str,
+        hint: &str,
+        action: &str,
+        button: &str,
+    ) -> Result<Response<Bytes>, Failure> {
+        let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        let page = Page { problem, ..Page::of(self, Some(session)) };
+        let form_token = session.form_token.expose();
+        Ok(respond::page(status, &AskCodePage { page, form_token, heading, hint, action, button })?)
+    }
+}
+
+fn factor_id(text: &str) -> Result<FactorId, Failure> {
+    FactorId::parse(text).map_err(|_| NOT_FOUND)
+}

@@ -1,0 +1,155 @@
+//! What a browser sends: a form, a cookie, where the form comes from.
+
+use std::collections::BTreeMap;
+
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, COOKIE, ORIGIN},
+    request::Parts,
+};
+use subtle::ConstantTimeEq as _;
+
+use super::{Failure, Portal, PortalUrl};
+use crate::{
+    step_up::{Clock as _, EnrolmentStore as _, Session, SessionStore as _},
+    types::Secret,
+};
+
+/// The cookie that holds a session's secret.
+pub(super) const COOKIE_NAME: &str = "tfa_session";
+/// The field of a form that holds the session's form token.
+const FORM_TOKEN: &str = "form_token";
+
+/// Somebody's visit.
+pub(super) struct Visit {
+    /// The session, if there is one that counts.
+    pub(super) session: Option<(Secret<String>, Session)>,
+    /// What was just done, by the query of a redirect.
+    pub(super) done: Option<String>,
+}
+
+impl Visit {
+    /// Reads the cookie, and asks the store. A session that began without a factor is over when its subject has one
+    /// by now that this session has not shown: somebody else may know the password.
+    pub(super) async fn of(portal: &Portal, head: &Parts) -> Result<Self, Failure> {
+        let done = head.uri.query().and_then(|query| query.strip_prefix("done=")).map(str::to_owned);
+        let Some(secret) = cookie(&head.headers) else { return Ok(Self { session: None, done }) };
+        let now = portal.clock.now();
+        let Some(session) = portal.store.session(&secret, now).await? else {
+            return Ok(Self { session: None, done });
+        };
+        let enrolment = portal.store.load(&session.subject).await?;
+        if !session.is_verified && enrolment.is_active() {
+            portal.store.end_session(&secret).await?;
+            return Ok(Self { session: None, done });
+        }
+        portal.store.put_session(&secret, &session, portal.settings.session_secs, now).await?;
+        Ok(Self { session: Some((secret, session)), done })
+    }
+
+    /// The session of a form that must have one, and that was made for it.
+    pub(super) fn session_of(&self, form: &Form) -> Result<&(Secret<String>, Session), Failure> {
+        let session = self.session.as_ref().ok_or(Failure::SignedOut)?;
+        let token = form.text(FORM_TOKEN).as_bytes();
+        if token.ct_eq(session.1.form_token.expose().as_bytes()).into() {
+            Ok(session)
+        } else {
+            Err(Failure::Plain(
+                StatusCode::FORBIDDEN,
+                "the form is not of this session; go back and try again",
+            ))
+        }
+    }
+}
+
+/// The secret in the session's cookie. Of two cookies of that name, neither counts.
+fn cookie(headers: &HeaderMap) -> Option<Secret<String>> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(name, value)| *name == COOKIE_NAME && !value.is_empty());
+    let (_, value) = values.next()?;
+    values.next().is_none().then(|| Secret::new(value.to_owned()))
+}
+
+/// A form is taken from our own pages only: browsers say where it comes from (Fetch standard, "Origin" header).
+pub(super) fn check_origin(url: &PortalUrl, headers: &HeaderMap) -> Result<(), Failure> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) if origin.as_bytes() == url.origin().as_bytes() => Ok(()),
+        _ => Err(Failure::Plain(
+            StatusCode::FORBIDDEN,
+            "the form does not come from this site; if it does, [portal] url is not the address in your browser",
+        )),
+    }
+}
+
+/// A form, each field of which came once.
+pub(super) struct Form(BTreeMap<String, Secret<String>>);
+
+impl Form {
+    pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, Failure> {
+        let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if media_type != Some(b"application/x-www-form-urlencoded".as_slice()) {
+            return Err(Failure::Plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a form is expected"));
+        }
+        let mut fields = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(body) {
+            if fields.insert(name.into_owned(), Secret::new(value.into_owned())).is_some() {
+                return Err(Failure::Plain(StatusCode::BAD_REQUEST, "a field of the form came twice"));
+            }
+        }
+        Ok(Self(fields))
+    }
+
+    /// A field's value; empty if it is not there.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", |value| value.expose().as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_of_another_site_is_refused() {
+        let url = PortalUrl::parse("https://site.example/tfa/").unwrap();
+        for (origins, expected) in [
+            (&["https://site.example"][..], true),
+            (&["http://site.example"], false),
+            (&["https://site.example:8443"], false),
+            (&["https://evil.example"], false),
+            (&["null"], false),
+            (&[], false),
+            (&["https://site.example", "https://evil.example"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for origin in origins {
+                headers.append(ORIGIN, HeaderValue::from_static(origin));
+            }
+            assert_eq!(check_origin(&url, &headers).is_ok(), expected, "{origins:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_that_came_twice_is_none() {
+        for (lines, expected) in [
+            (&["tfa_session=abc"][..], Some("abc")),
+            (&["a=b; tfa_session=abc; c=d"], Some("abc")),
+            (&["tfa_session=abc; tfa_session=def"], None),
+            (&["tfa_session=abc", "tfa_session=abc"], None),
+            (&["tfa_session="], None),
+            (&["xtfa_session=abc"], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(COOKIE, HeaderValue::from_static(line));
+            }
+            assert_eq!(
+                cookie(&headers).map(|secret| secret.expose().clone()).as_deref(),
+                expected,
+                "{lines:?}"
+            );
+        }
+    }
+}
