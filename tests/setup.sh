@@ -15,6 +15,7 @@ PACKAGES=(
     liblemonldap-ng-portal-perl libstring-random-perl libcrypt-openssl-bignum-perl libio-string-perl
     libdbd-sqlite3-perl libcgi-pm-perl libplack-perl starman
     python3-venv
+    chromium fonts-dejavu-core
 )
 command -v node >/dev/null || PACKAGES+=(nodejs)
 command -v npm >/dev/null || PACKAGES+=(npm)

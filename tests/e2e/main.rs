@@ -17,6 +17,7 @@ mod owners;
 mod parts;
 mod passcodes;
 mod policy;
+mod portal;
 mod races;
 mod real_servers;
 mod recovery;

@@ -1,0 +1,331 @@
+//! The self-service pages: with a real browser, and with requests that no browser makes.
+
+use std::{path::Path, process::Command};
+
+use crate::support::{
+    Challenge, Passcodes, Response, Stage, StoreKind, TokenRequest, assert_challenge, assert_token,
+    free_port, on_both_stores, quietly,
+};
+
+/// A stage whose gateway serves the pages.
+fn stage(store: StoreKind) -> (Stage, String) {
+    let mut stage = Stage::prepared(store);
+    let origin = serve_pages(&mut stage);
+    (stage, origin)
+}
+
+fn serve_pages(stage: &mut Stage) -> String {
+    let origin = format!("http://127.0.0.1:{}", free_port());
+    stage.config.set_text("listen.address", origin.trim_start_matches("http://"));
+    stage.config.set_text("portal.url", &format!("{origin}/tfa/"));
+    stage.config.set_text("portal.client_id", "testclient");
+    stage.config.set_text("portal.client_secret_file", "portal.secret");
+    std::fs::write(stage.config.dir().join("portal.secret"), "testpass\n").expect("written");
+    stage.serve();
+    origin
+}
+
+/// Somebody's browser, without the browser.
+struct Visitor<'a> {
+    stage: &'a Stage,
+    origin: &'a str,
+    cookie: Option<String>,
+}
+
+impl<'a> Visitor<'a> {
+    fn new(stage: &'a Stage, origin: &'a str) -> Self {
+        Self { stage, origin, cookie: None }
+    }
+
+    fn get(&self, page: &str) -> Response {
+        self.send("GET", page, "", &[])
+    }
+
+    fn post(&self, page: &str, form: &[(&str, &str)]) -> Response {
+        self.send("POST", page, &encoded(form), &[("Origin", self.origin)])
+    }
+
+    fn send(&self, method: &str, page: &str, body: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request =
+            format!("{method} /tfa/{page} HTTP/1.1\r\nHost: portal.test\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if let Some(cookie) = &self.cookie {
+            request += &format!("Cookie: tfa_session={cookie}\r\n");
+        }
+        if method == "POST" {
+            request += "Content-Type: application/x-www-form-urlencoded\r\n";
+        }
+        request += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        self.stage.send_raw(request.as_bytes())
+    }
+
+    /// Signs in, with a code if one is given, and keeps the cookie.
+    fn sign_in(&mut self, user: &str, password: &str, code: &str) -> Response {
+        let answer = self.post("sign-in", &[("username", user), ("password", password), ("code", code)]);
+        if let Some(cookie) = answer.header("set-cookie") {
+            let (secret, rest) =
+                cookie.trim_start_matches("tfa_session=").split_once(';').expect("attributes");
+            assert_eq!(rest, " Path=/tfa/; HttpOnly; SameSite=Strict");
+            self.cookie = Some(secret.to_owned());
+        }
+        answer
+    }
+
+    fn form_token(&self) -> String {
+        let page = self.get("").text();
+        let (_, rest) = page.split_once("name=\"form_token\" value=\"").unwrap_or_else(|| panic!("{page}"));
+        rest.split_once('"').expect("a value").0.to_owned()
+    }
+
+    /// Adds an app and returns its id and its secret.
+    fn add(&self) -> (String, String) {
+        let token = self.form_token();
+        let answer = self.post("factors", &[("form_token", &token), ("label", "phone")]);
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let id = answer.header("location").expect("a target").trim_start_matches("/tfa/factors/").to_owned();
+        let page = self.get(&format!("factors/{id}")).text();
+        let (_, rest) = page.split_once("<code class=\"secret\">").expect("a secret");
+        (id, rest.split_once('<').expect("its end").0.replace(' ', ""))
+    }
+
+    fn confirm(&self, id: &str, code: &str) -> Response {
+        let token = self.form_token();
+        self.post(&format!("factors/{id}/confirm"), &[("form_token", &token), ("code", code)])
+    }
+}
+
+fn encoded(form: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
+}
+
+fn assert_status(answer: &Response, status: u16) {
+    assert_eq!(answer.status, status, "{answer:?}");
+}
+
+on_both_stores! {
+    fn a_person_sets_up_recovers_and_removes_in_a_browser(store: StoreKind) {
+        let (stage, origin) = stage(store);
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let mut browser = Command::new(tests.join(".work/venv/bin/python"));
+        browser.arg(tests.join("clients/portal_browser.py"));
+        browser.args([format!("{origin}/tfa/"), format!("{origin}/oauth2/token")]);
+        browser.arg(tests.join(".work/screenshots")).arg(tests.join("clients/node_modules/axe-core/axe.min.js"));
+        let seen: serde_json::Value = serde_json::from_str(&quietly(&mut browser)).expect("JSON");
+        let text = |key: &str| seen[key].as_str().unwrap_or_else(|| panic!("{key}: {seen:#}")).to_owned();
+
+        assert!(text("wrong_password").contains("password is wrong"), "{seen:#}");
+        assert!(text("before").contains("You have not set up"), "{seen:#}");
+        assert_eq!(seen["secrets_agree"], true, "{seen:#}");
+        assert_eq!(seen["before_confirmation"], 200, "{seen:#}");
+        assert!(text("wrong_code").contains("The code is wrong"), "{seen:#}");
+        assert!(text("confirmed").contains("is set up"), "{seen:#}");
+        assert_eq!((&seen["challenged"], &seen["released"]), (&401.into(), &200.into()), "{seen:#}");
+        assert_eq!(seen["recovery_codes"], 10, "{seen:#}");
+        assert_eq!((&seen["download"], &seen["copied"]), (&true.into(), &true.into()), "{seen:#}");
+        assert!(text("signed_out").contains("signed out"), "{seen:#}");
+        assert_eq!(seen["after_sign_out"], true, "{seen:#}");
+        assert!(text("code_wanted").contains("together with the code"), "{seen:#}");
+        assert!(text("after_recovery").contains("Recovery codes left: 9"), "{seen:#}");
+        assert_eq!(seen["token_by_recovery_code"], serde_json::json!([200, 401]), "{seen:#}");
+        assert_eq!(seen["renamed"], true, "{seen:#}");
+        assert!(text("not_removed").contains("The code is wrong"), "{seen:#}");
+        assert!(text("removed").contains("was removed"), "{seen:#}");
+        assert!(text("after").contains("You have not set up"), "{seen:#}");
+        assert_eq!(seen["without_factor"], 200, "{seen:#}");
+        assert_eq!(seen["console"], serde_json::json!([]), "{seen:#}");
+        assert_eq!(seen["violations"], serde_json::json!({}), "{seen:#}");
+        assert_eq!(seen["scrolls_sideways"], false, "{seen:#}");
+
+        let trail = stage.config.run(&["audit"]).ok();
+        assert!(trail.contains("self:alice\tconfirmed") && trail.contains("self:alice\tremoved"), "{trail}");
+    }
+
+    fn a_session_that_showed_a_password_only_ends_when_a_factor_counts(store: StoreKind) {
+        let (stage, origin) = stage(store);
+        let (mut thief, mut alice) = (Visitor::new(&stage, &origin), Visitor::new(&stage, &origin));
+        assert_status(&thief.sign_in("alice", "passw0rd", ""), 303);
+        assert_status(&alice.sign_in("alice", "passw0rd", ""), 303);
+        let (stolen_id, stolen_secret) = thief.add();
+        let stolen_token = thief.form_token();
+        let (id, secret) = alice.add();
+        let now = stage.clock.now();
+        assert_status(&alice.confirm(&id, &Passcodes::of(&secret).at(now)), 303);
+        // Whoever knows the password alone cannot bring a factor of their own in now.
+        let code = Passcodes::of(&stolen_secret).at(now);
+        let late = [("form_token", stolen_token.as_str()), ("code", &code)];
+        assert_status(&thief.post(&format!("factors/{stolen_id}/confirm"), &late), 401);
+        assert_status(&thief.get("recovery-codes"), 401);
+        assert_challenge(&stage.send(&TokenRequest::alice().code(&code)), Challenge::WrongCode);
+        // The session that confirmed goes on.
+        assert!(alice.get("").text().contains("Two-factor authentication is on"));
+    }
+
+    fn of_two_who_confirm_at_once_with_a_password_alone_one_does(store: StoreKind) {
+        let (stage, origin) = stage(store);
+        let visitors: Vec<Visitor<'_>> = (0..6)
+            .map(|_| {
+                let mut visitor = Visitor::new(&stage, &origin);
+                assert_status(&visitor.sign_in("alice", "passw0rd", ""), 303);
+                visitor
+            })
+            .collect();
+        // Three may wait at once.
+        let made: Vec<_> = visitors[..3].iter().map(|visitor| (visitor, visitor.add(), visitor.form_token())).collect();
+        let now = stage.clock.now();
+        std::thread::scope(|scope| {
+            for (visitor, (id, secret), token) in &made {
+                let code = Passcodes::of(secret).at(now);
+                scope.spawn(move || {
+                    let form = [("form_token", token.as_str()), ("code", &code)];
+                    visitor.post(&format!("factors/{id}/confirm"), &form)
+                });
+            }
+        });
+        let status = stage.config.run(&["status", "alice", "--json"]).json();
+        let counting = status["factors"].as_array().expect("factors").iter().filter(|f| f["is_pending"] == false);
+        assert_eq!(counting.count(), 1, "{status:#}");
+    }
+
+    fn who_is_enrolled_signs_in_with_a_code_whatever_the_rules_and_the_mode(store: StoreKind) {
+        let mut stage = Stage::prepared(store);
+        let person = stage.enrol("alice");
+        stage.config.set("policy", r#"[{ then = "exempt" }]"#);
+        stage.config.set_text("enforcement.mode", "audit-only");
+        let origin = serve_pages(&mut stage);
+        let mut visitor = Visitor::new(&stage, &origin);
+        assert_token(&stage.send(&TokenRequest::alice()));
+        assert_status(&visitor.sign_in("alice", "passw0rd", ""), 401);
+        assert_status(&visitor.sign_in("alice", "passw0rd", &person.wrong_code()), 401);
+        assert!(visitor.cookie.is_none());
+        assert_status(&visitor.sign_in("alice", "passw0rd", &person.code()), 303);
+        assert!(visitor.get("").text().contains("Two-factor authentication is on"));
+    }
+
+    fn who_must_have_a_factor_can_set_one_up(store: StoreKind) {
+        let mut stage = Stage::prepared(store);
+        stage.config.set("policy", r#"[{ then = "require" }]"#);
+        let origin = serve_pages(&mut stage);
+        let mut visitor = Visitor::new(&stage, &origin);
+        assert_eq!(stage.send(&TokenRequest::alice()).status, 401);
+        assert_status(&visitor.sign_in("alice", "passw0rd", ""), 303);
+        let (id, secret) = visitor.add();
+        let now = stage.clock.now();
+        assert_status(&visitor.confirm(&id, &Passcodes::of(&secret).at(now)), 303);
+        assert_token(&stage.send(&TokenRequest::alice().code(&Passcodes::of(&secret).steps_after(now, 1))));
+    }
+
+    fn forms_of_others_are_refused_and_change_nothing(store: StoreKind) {
+        let (stage, origin) = stage(store);
+        let mut visitor = Visitor::new(&stage, &origin);
+        assert_status(&visitor.sign_in("alice", "passw0rd", ""), 303);
+        let token = visitor.form_token();
+        let form = encoded(&[("form_token", &token), ("label", "x")]);
+        for headers in [&[("Origin", "https://evil.example")][..], &[("Origin", "null")], &[]] {
+            assert_status(&visitor.send("POST", "factors", &form, headers), 403);
+        }
+        for token in ["", "wrong", &token[1..]] {
+            assert_status(&visitor.post("factors", &[("form_token", token), ("label", "x")]), 403);
+        }
+        assert_status(&Visitor::new(&stage, &origin).post("factors", &[("form_token", &token)]), 401);
+        let status = stage.config.run(&["status", "alice", "--json"]).json();
+        assert_eq!(status["factors"].as_array().map(Vec::len), Some(0), "{status:#}");
+        // Another person's session takes no form of this one.
+        let mut bob = Visitor::new(&stage, &origin);
+        assert_status(&bob.sign_in("bob", "hunter22", ""), 303);
+        assert_status(&bob.post("factors", &[("form_token", &token)]), 403);
+    }
+
+    fn a_session_lies_sealed_in_the_store_under_a_digest(store: StoreKind) {
+        let (mut stage, origin) = stage(store);
+        let mut visitor = Visitor::new(&stage, &origin);
+        visitor.sign_in("alice", "passw0rd", "");
+        let secret = visitor.cookie.clone().expect("a cookie");
+        let form_token = visitor.form_token();
+        let log = stage.stop_gateway();
+        let written = match store {
+            StoreKind::Redis => stage.redis().written(),
+            StoreKind::Embedded => std::fs::read(stage.config.dir().join("gateway.db")).expect("the store"),
+        };
+        for text in [secret.as_str(), &form_token, "passw0rd"] {
+            let is_in = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            assert!(!is_in(&written) && !is_in(log.as_bytes()), "{text}");
+        }
+    }
+}
+
+#[test]
+fn every_page_is_shut_to_whoever_has_no_session_and_to_frames_and_scripts_of_others() {
+    let (stage, origin) = stage(StoreKind::Embedded);
+    let visitor = Visitor::new(&stage, &origin);
+    for (page, status) in [
+        ("", 200),
+        ("style.css", 200),
+        ("script.js", 200),
+        ("logo", 404),
+        ("factors/abc", 401),
+        ("factors/abc/remove", 401),
+        ("recovery-codes", 401),
+        ("nothing", 401),
+    ] {
+        let answer = visitor.get(page);
+        assert_status(&answer, status);
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "same-origin"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{page}");
+        }
+    }
+    assert_eq!(visitor.get("").header("cache-control"), Some("no-store"));
+    assert_status(&visitor.send("DELETE", "", "", &[]), 405);
+    assert_status(&visitor.post("sign-in", &[("username", "alice"), ("username", "bob")]), 400);
+    assert_status(&visitor.post("sign-in", &[("username", &"a".repeat(20_000))]), 413);
+    // What is typed is shown as text.
+    let page =
+        visitor.post("sign-in", &[("username", "<script>alert(1)</script>"), ("password", "x")]).text();
+    assert!(!page.contains("<script>alert"), "{page}");
+}
+
+#[test]
+fn another_language_and_a_picture_can_be_had() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let texts = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/portal/texts.de.toml");
+    stage.config.set_text("portal.texts_file", texts.to_str().expect("UTF-8"));
+    stage.config.set_text("portal.site_name", "Beispiel & Söhne");
+    stage.config.set_text("portal.logo_file", "logo.svg");
+    std::fs::write(stage.config.dir().join("logo.svg"), "<svg xmlns='http://www.w3.org/2000/svg'/>")
+        .expect("written");
+    let origin = serve_pages(&mut stage);
+    let visitor = Visitor::new(&stage, &origin);
+    let page = visitor.get("").text();
+    assert!(page.contains("<html lang=\"de\">") && page.contains("Anmelden"), "{page}");
+    assert!(page.contains("Beispiel &#38; Söhne") || page.contains("Beispiel &amp; Söhne"), "{page}");
+    assert_eq!(visitor.get("logo").header("content-type"), Some("image/svg+xml"));
+}
+
+#[test]
+fn the_pages_are_off_until_configured() {
+    let stage = Stage::serving(StoreKind::Embedded);
+    let (_, received) = stage.upstream.received_during(|| stage.send_raw(&crate::support::get("/tfa/")));
+    assert_eq!(received.len(), 1, "it went to the site");
+}
+
+#[test]
+fn the_token_of_a_sign_in_is_given_to_nobody_and_revoked() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    stage.config.set_text("revocation.style", "rfc7009");
+    let origin = serve_pages(&mut stage);
+    let mut visitor = Visitor::new(&stage, &origin);
+    let answer = visitor.sign_in("alice", "passw0rd", "");
+    assert_status(&answer, 303);
+    let issued = stage.upstream.issued_tokens();
+    assert!(!issued.is_empty() && issued.iter().all(|token| !format!("{answer:?}").contains(token)));
+}
