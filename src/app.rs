@@ -218,6 +218,7 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
         let token_server = TokenServer::new(&upstream, settings.owners.clone(), &settings.upstream)?;
         let (store, token_server) = (Rc::new(opener.open()?), Rc::new(token_server));
         let audit = Rc::new(LogAudit::new(metrics));
+        let (under_way, mut all_ended) = mpsc::channel::<()>(1);
         let portal = settings.portal.clone().map(|portal| {
             Rc::new(Portal {
                 settings: Rc::new(portal),
@@ -233,6 +234,7 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
                 trusted_proxies: settings.trusted_proxies.clone(),
                 totp: settings.totp,
                 issuer: settings.issuer.clone(),
+                under_way: under_way.clone(),
             })
         });
         let gateway = Rc::new(Gateway {
@@ -253,6 +255,7 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),
             orphans,
+            under_way,
         });
         let answer = move |request: Request<Incoming>, peer| {
             let gateway = Rc::clone(&gateway);
@@ -266,6 +269,10 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
             }
         };
         listener::serve(listener, &settings.listen, settings.drain_timeout, stopped, answer).await?;
+        // Flows whose clients have left are none of the listener's connections.
+        if tokio::time::timeout(settings.drain_timeout, all_ended.recv()).await.is_err() {
+            warn!("stopped while grants were under way");
+        }
         Ok(())
     })
 }

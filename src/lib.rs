@@ -20,8 +20,8 @@
 //! # Layers
 //!
 //! 0 [`types`]; 1 [`factor`], [`headers`], [`identity`], [`oauth`], [`sealing`]; 2 [`policy`]; 3 [`step_up`];
-//! 4 [`store`], [`telemetry`], [`upstream`]; 5 [`admin`]; 6 [`edge`], [`portal`]; 7 [`app`], [`cli`], [`config`]. A module
-//! imports lower layers only; `docs/architecture.md` has the picture and `tests/tidy.rs` holds it.
+//! 4 [`store`], [`telemetry`], [`upstream`]; 5 [`admin`]; 6 [`edge`], [`portal`]; 7 [`app`], [`cli`],
+//! [`config`]. A module imports lower layers only; `docs/architecture.md` has the picture and `tests/tidy.rs` holds it.
 
 pub mod admin;
 pub mod app;

@@ -306,6 +306,20 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 }
 
 #[test]
+fn no_line_is_wider_than_120_columns() {
+    let mut findings = Vec::new();
+    for source in sources() {
+        for (number, line) in source.text.lines().enumerate() {
+            let is_text = line.contains('"') || line.contains("http");
+            if line.chars().count() > 120 && !is_text {
+                findings.push(format!("{}:{}", source.path.display(), number + 1));
+            }
+        }
+    }
+    assert_none("a line has 120 columns at most", &findings);
+}
+
+#[test]
 fn nothing_panics_on_purpose_outside_of_tests() {
     let forbidden = [".unwrap()", ".expect(", "todo!", "unimplemented!", "panic!", "dbg!"];
     let findings: Vec<_> =

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{reader::Reader, secret_file};
+use super::{client, reader::Reader};
 use crate::{
     identity::Pointer,
     policy::AddressRule,
@@ -49,7 +49,7 @@ pub(super) fn source(reader: &mut Reader<'_>, base: &Path) -> Option<OwnerSource
     let pointer = reader.text("identity.pointer", |text| {
         Pointer::parse(text).ok_or_else(|| "must be a JSON pointer (RFC 6901), such as /sub".into())
     });
-    let client = client(reader, base);
+    let client = own_client(reader, base);
     let (default_url, default_pointer) = source.defaults();
     if url.is_some() && default_url.is_none() {
         reader.contradiction("identity.url", "is of no use with this identity.source: nothing is asked");
@@ -96,22 +96,15 @@ impl Source {
     }
 }
 
-fn client(reader: &mut Reader<'_>, base: &Path) -> Option<ClientCredentials> {
-    let client_id = reader.text("identity.client_id", |text| {
-        if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
-    });
-    let client_secret =
-        reader.text("identity.client_secret_file", |text| secret_file::read(&base.join(text)));
-    match (client_id, client_secret) {
-        (Some(client_id), Some(client_secret)) => Some(ClientCredentials { client_id, client_secret }),
-        (Some(_), None) if reader.is_faultless() => {
-            reader.contradiction("identity.client_secret_file", "must be set beside identity.client_id");
-            None
-        }
-        (None, Some(_)) => {
-            reader.contradiction("identity.client_id", "must be set beside identity.client_secret_file");
-            None
-        }
-        _ => None,
+fn own_client(reader: &mut Reader<'_>, base: &Path) -> Option<ClientCredentials> {
+    const ID: &str = "identity.client_id";
+    const SECRET: &str = "identity.client_secret_file";
+    let client_id = reader.text(ID, client::client_id);
+    let client_secret = reader.text(SECRET, |text| client::secret(&base.join(text)));
+    match (reader.is_set(ID), reader.is_set(SECRET)) {
+        (true, false) => reader.contradiction(SECRET, "must be set beside identity.client_id"),
+        (false, true) => reader.contradiction(ID, "must be set beside identity.client_secret_file"),
+        _ => {}
     }
+    Some(ClientCredentials { client_id: client_id?, client_secret: client_secret? })
 }

@@ -4,13 +4,13 @@
 //! with its key, the rule and the value; a key that nobody reads is a fault; a value that may hold a
 //! password is never shown.
 
+mod client;
 mod grants;
 mod identity;
 mod policy;
 mod portal;
 mod reader;
 mod revocation;
-mod secret_file;
 mod sections;
 mod settings;
 

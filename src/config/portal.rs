@@ -7,7 +7,7 @@ use figment::{
     providers::{Format as _, Toml},
 };
 
-use super::{reader::Reader, secret_file};
+use super::{client, reader::Reader};
 use crate::{
     portal::{Logo, PortalClient, PortalSettings, PortalUrl, Texts},
     types::limits::LOGO_BYTES_MAX,
@@ -22,12 +22,8 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, issuer: &str) -> Option
                 .into()
         })
     });
-    let client_id = reader.text("portal.client_id", |text| {
-        // RFC 6749 appendix A.1
-        let fits = (1..=1024).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
-        if fits { Ok(text.to_owned()) } else { Err("must be 1 to 1024 printable ASCII characters".into()) }
-    });
-    let client_secret = reader.text("portal.client_secret_file", |text| secret_file::read(&base.join(text)));
+    let client_id = reader.text("portal.client_id", client::client_id);
+    let client_secret = reader.text("portal.client_secret_file", |text| client::secret(&base.join(text)));
     let scope = reader.text("portal.scope", |text| {
         if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
     });

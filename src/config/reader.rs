@@ -40,8 +40,10 @@ pub(super) struct Reader<'a> {
     faults: Vec<Fault>,
 }
 
-/// Keys whose values may hold a password and are never shown.
-const SECRET_KEYS: [&str; 3] = ["store.url", "upstream.url", "revocation.url"];
+/// Whether a value may hold a password, and is never shown: every URL may.
+fn may_hold_a_password(key: &str) -> bool {
+    key.ends_with("url")
+}
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(figment: &'a Figment) -> Self {
@@ -204,7 +206,7 @@ impl<'a> Reader<'a> {
         match parsed {
             Ok(parsed) => Some(parsed),
             Err(rule) => {
-                let value_shown = if SECRET_KEYS.contains(&key) { None } else { shown(value) };
+                let value_shown = if may_hold_a_password(key) { None } else { shown(value) };
                 let source = self.figment.get_metadata(value.tag()).map(described);
                 self.faults.push(Fault { key: key.into(), rule, value: value_shown, source });
                 None

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use http::Method;
 
-use super::{reader::Reader, secret_file};
+use super::{client, reader::Reader};
 use crate::upstream::{
     ClientCredentials, RevocationClient, RevocationEndpoint, RevocationSettings, RevocationStyle, UpstreamUrl,
 };
@@ -44,15 +44,11 @@ pub(super) fn read(
         "own" => Ok(true),
         _ => Err("must be same or own".into()),
     });
-    let client_id = reader.text("revocation.client_id", |text| {
-        // RFC 6749 appendix A.1
-        let fits = (1..=1024).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
-        if fits { Ok(text.to_owned()) } else { Err("must be 1 to 1024 printable ASCII characters".into()) }
-    });
+    let client_id = reader.text("revocation.client_id", client::client_id);
     let style = style.unwrap_or(Style::Off);
     let secret = reader.text("revocation.client_secret_file", |text| match style {
         Style::Off => Ok(None),
-        Style::Rfc7009 | Style::Request => secret_file::read(&base.join(text)).map(Some),
+        Style::Rfc7009 | Style::Request => client::secret(&base.join(text)).map(Some),
     });
     let url = reader.text("revocation.url", |text| Ok(text.to_owned()));
 

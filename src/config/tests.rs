@@ -166,3 +166,25 @@ fn the_token_endpoint_takes_what_the_site_says() {
     let said = read(&LEAST.replace("[upstream]\n", "[upstream]\nprofile = 'Drupal'\n")).unwrap_err();
     assert!(said.contains("upstream.profile: must be generic, drupal7 or php, but it is 'Drupal'"), "{said}");
 }
+
+#[test]
+fn no_url_is_shown_for_a_password_may_be_in_it() {
+    for section in
+        ["identity]\nsource = 'userinfo'", "revocation]\nstyle = 'rfc7009'", "portal]\nclient_id = 'x'"]
+    {
+        let said = read(&format!("{LEAST}\n[{section}\nurl = 'http://u:hunter22@h/x y/'\n")).unwrap_err();
+        assert!(said.contains(".url: must be") && !said.contains("hunter22"), "{said}");
+    }
+}
+
+#[test]
+fn a_half_client_is_a_fault_beside_whatever_else_is_wrong() {
+    let said = read(&format!(
+        "{LEAST}\n[lockout]\nfailures_max = 0\n[identity]\nsource = 'introspection'\nclient_id = 'x'\n"
+    ))
+    .unwrap_err();
+    assert!(
+        said.contains("lockout.failures_max") && said.contains("identity.client_secret_file: must be set"),
+        "{said}"
+    );
+}

@@ -21,7 +21,7 @@ use crate::{
     identity::{UsernameFault, fold_username},
     step_up::{
         Claim, Flow, GateError, GatedGrant, GrantFacts, OrphanClient, Orphans as _, Outcome, RefreshGrant,
-        TokenOrigin, TokenOwner as _, UpstreamFault, passed_flow, refresh_flow, token_flow,
+        TokenOrigin, TokenOwner as _, passed_flow, refresh_flow, token_flow,
     },
     store::Store,
     telemetry::{LogAudit, SystemClock},
@@ -69,12 +69,28 @@ impl Gateway {
         GrantFacts { client_id, scope: scope.map(str::to_owned), address }
     }
 
-    /// Sends a refresh grant through its flow, and answers what comes of it.
-    pub(super) async fn refresh(&self, grant: RefreshGrant) -> Result<Response<GatewayBody>, Refusal> {
-        match refresh_flow(&self.flow(), grant).await? {
-            Outcome::Relay(answer) => Ok(answer.map(GatewayBody::from)),
+    /// Sends a refresh grant through its flow.
+    pub(super) async fn refresh(self: &Rc<Self>, grant: RefreshGrant) -> Result<Outcome, GateError> {
+        let origin = grant.origin.clone();
+        self.to_the_end(origin, async |gateway: &Self| refresh_flow(&gateway.flow(), grant).await).await
+    }
+
+    /// Sends a gated grant through the flow.
+    pub(super) async fn step_up(self: &Rc<Self>, grant: GatedGrant) -> Result<Outcome, GateError> {
+        let origin = grant.origin.clone();
+        self.to_the_end(origin, async |gateway: &Self| token_flow(&gateway.flow(), grant).await).await
+    }
+
+    /// Answers what came of a grant. `state` is echoed where a passcode is asked for.
+    pub(super) fn answered(
+        &self,
+        outcome: Outcome,
+        state: Option<&str>,
+    ) -> Result<Response<GatewayBody>, Refusal> {
+        match outcome {
+            Outcome::Released(answer) | Outcome::Refused(answer) => Ok(answer.map(GatewayBody::from)),
+            Outcome::Challenge(challenge) => Ok(challenged(challenge, state, &self.messages)),
             Outcome::Deny(denial) => Err(Refusal::Denied(denial)),
-            Outcome::Challenge(challenge) => Ok(challenged(challenge, None, &self.messages)),
         }
     }
 
@@ -84,24 +100,6 @@ impl Gateway {
             return Ok(self.send_own(request).await?);
         }
         Ok(passed_flow(&self.flow(), request).await?.map(GatewayBody::from))
-    }
-
-    /// Sends a gated grant through the flow, and answers what comes of it.
-    pub(super) async fn step_up(
-        self: &Rc<Self>,
-        grant: GatedGrant,
-        state: Option<&str>,
-    ) -> Result<Response<GatewayBody>, Refusal> {
-        let outcome = if self.orphans.is_on() {
-            self.flow_to_the_end(grant).await
-        } else {
-            token_flow(&self.flow(), grant).await
-        };
-        match outcome? {
-            Outcome::Relay(answer) => Ok(answer.map(GatewayBody::from)),
-            Outcome::Challenge(challenge) => Ok(challenged(challenge, state, &self.messages)),
-            Outcome::Deny(denial) => Err(Refusal::Denied(denial)),
-        }
     }
 
     fn flow(&self) -> Flow<'_, Store, TokenServer, SystemClock, LogAudit, OrphanSender> {
@@ -118,19 +116,26 @@ impl Gateway {
         }
     }
 
-    /// The same in a task of its own, which nobody cancels.
-    async fn flow_to_the_end(self: &Rc<Self>, grant: GatedGrant) -> Result<Outcome, GateError> {
+    /// Runs a flow; where withheld tokens are revoked, in a task of its own, which nobody cancels. The gateway drains
+    /// when the last of them has ended.
+    async fn to_the_end(
+        self: &Rc<Self>,
+        origin: Option<TokenOrigin>,
+        flow: impl AsyncFnOnce(&Self) -> Result<Outcome, GateError> + 'static,
+    ) -> Result<Outcome, GateError> {
+        if !self.orphans.is_on() {
+            return flow(self).await;
+        }
         let (told, outcome) = oneshot::channel();
         let gateway = Rc::clone(self);
         spawn_local(async move {
-            let origin = grant.origin.clone();
-            let outcome = token_flow(&gateway.flow(), grant).await;
             // A token that was cleared for a client who has left is as much an orphan as one that was not.
-            if let (Err(Ok(Outcome::Relay(answer))), Some(origin)) = (told.send(outcome), origin) {
+            let outcome = flow(&gateway).await;
+            if let (Err(Ok(Outcome::Released(answer))), Some(origin)) = (told.send(outcome), origin) {
                 gateway.orphans.abandon(origin.orphan(&answer));
             }
         });
-        outcome.await.unwrap_or_else(|gone| Err(UpstreamFault::Unreachable(gone.into()).into()))
+        outcome.await.unwrap_or(Err(GateError::Lost))
     }
 }
 

@@ -4,15 +4,12 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, header::SET_COOKIE, request::Parts};
+use http::{Method, Request, Response, header::SET_COOKIE, request::Parts};
 
 use super::{Gateway, GatewayBody, Peer, gated::presented, respond::Refusal};
 use crate::{
-    oauth::{
-        ImplicitRequest, RequestFault,
-        answer::{Answer, classify_redirect},
-    },
-    step_up::GatedGrant,
+    oauth::{ImplicitRequest, RequestFault, answer::classify_redirect},
+    step_up::{GatedGrant, Outcome},
 };
 
 /// Whether a request brings a password to an authorization endpoint.
@@ -43,17 +40,11 @@ pub(super) async fn answer(
     *request.uri_mut() =
         format!("{path}?{}", parsed.encode()).parse().map_err(|_| RequestFault::query_too_long())?;
     *request.headers_mut() = headers;
-    let grant = GatedGrant { claim, presented, request, origin, facts, judge };
-    let state = parsed.state();
-    let is_relayed_refusal = |answer: &Response<GatewayBody>| matches!(answer.body(), GatewayBody::Full(body) if judge(answer.status(), answer.headers(), body) == Answer::Refusal);
-    let mut answer = gateway.step_up(grant, state).await?;
-    if is_relayed_refusal(&answer) {
+    let grant = GatedGrant { claim, presented, request, origin, facts, judge: classify_redirect };
+    let mut outcome = gateway.step_up(grant).await?;
+    if let Outcome::Refused(answer) = &mut outcome {
         // A page that asks for consent, say: with the session of its cookie, the password alone would be enough.
         answer.headers_mut().remove(SET_COOKIE);
     }
-    Ok(answer)
-}
-
-fn judge(status: http::StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
-    classify_redirect(status, headers, body)
+    gateway.answered(outcome, parsed.state())
 }

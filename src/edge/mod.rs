@@ -1,8 +1,8 @@
-//! Layer 5: the HTTP face.
+//! Layer 6: the HTTP face.
 //!
-//! Invariants: every request is answered by exactly one of `token_endpoint`, `pass_through` and `respond`;
-//! `respond` is the only table from what went wrong to a response; nothing a thread holds is shared with
-//! another thread.
+//! Invariants: every request is answered by exactly one of `token_endpoint`, `implicit`, `pass_through` and `respond`,
+//! and on the private listener by `health`; `respond` is the only table from what went wrong to a response; nothing a
+//! thread holds is shared with another thread.
 
 mod body;
 mod gated;

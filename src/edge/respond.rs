@@ -133,6 +133,7 @@ impl Refusal {
                 UpstreamFault::TimedOut(_) => gateway_timeout(),
                 UpstreamFault::Overloaded(_) => overloaded(),
             },
+            Self::Gate(GateError::Lost) => unavailable("The second factor cannot be checked at the moment"),
             Self::Gate(GateError::Owner(_)) => unavailable("It cannot be told whose token this is"),
             Self::Denied(denial) => denied(*denial),
             Self::PassThrough(error) => pass_through(error),

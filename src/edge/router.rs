@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tokio::sync::mpsc;
 
 use super::{GatewayBody, Messages, TripwireSettings, implicit, respond::Refusal, token_endpoint};
 use crate::{
@@ -54,6 +55,8 @@ pub struct Gateway {
     pub messages: Messages,
     /// Where tokens go that are withheld and not released.
     pub orphans: OrphanSender,
+    /// Held until the last flow has ended; whoever drains waits for its other end.
+    pub under_way: mpsc::Sender<()>,
 }
 
 impl Gateway {

@@ -55,13 +55,14 @@ pub(super) async fn answer(
         GrantRule::EnrolledAfter => {
             let refresh_token = Secret::new(parsed.refresh_token()?.to_owned());
             let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
-            gateway.refresh(RefreshGrant { refresh_token, request, origin }).await
+            let outcome = gateway.refresh(RefreshGrant { refresh_token, request, origin }).await?;
+            gateway.answered(outcome, None)
         }
         GrantRule::Gated => {
             let claim = gateway.claim(parsed.username()?)?;
             let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
             let grant = GatedGrant { claim, presented, request, origin, facts, judge: classify };
-            gateway.step_up(grant, parsed.state()).await
+            gateway.answered(gateway.step_up(grant).await?, parsed.state())
         }
     }
 }

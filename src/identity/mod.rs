@@ -70,8 +70,9 @@ fn is_lookalike(c: char) -> bool {
 /// Isolated forms of Arabic marks, and letters of old scripts that some collation ignores: with them a name is
 /// another one here and the same one there.
 const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{6DE}' | '\u{7FA}' | '\u{824}' | '\u{828}' | '\u{180A}' | '\u{1CD3}' | '\u{1CF2}'..='\u{1CF3}' | '\u{FC5E}'..='\u{FC63}'
-        | '\u{FCF2}'..='\u{FCF4}' | '\u{FE70}'..='\u{FE7F}')
+    matches!(c, '\u{6DE}' | '\u{7FA}' | '\u{824}' | '\u{828}' | '\u{180A}' | '\u{1CD3}')
+        || matches!(c, '\u{1CF2}'..='\u{1CF3}' | '\u{FC5E}'..='\u{FC63}' | '\u{FCF2}'..='\u{FCF4}')
+        || matches!(c, '\u{FE70}'..='\u{FE7F}')
 }
 
 #[cfg(test)]

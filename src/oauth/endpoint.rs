@@ -4,7 +4,6 @@
 //! Invariant: a target that any known router takes for the endpoint is either [`Route::Token`] or
 //! [`Route::Disguised`]; in doubt it is disguised.
 
-mod decoding;
 mod profile;
 mod reading;
 
@@ -12,6 +11,8 @@ use std::{borrow::Cow, cell::OnceCell};
 
 pub use profile::Profile;
 use reading::{Reading, Segment};
+
+use super::decoding;
 
 /// The token endpoint's path, and its segments as routers may fold them.
 #[derive(Debug, Clone)]

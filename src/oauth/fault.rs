@@ -37,6 +37,11 @@ impl RequestFault {
         Self { subject: "the query".into(), rule: "must be shorter" }
     }
 
+    /// More parameters than any client sends, of the body, the query, or both.
+    pub(crate) fn too_many_parameters() -> Self {
+        Self { subject: "the request".into(), rule: "must not have more than 64 parameters" }
+    }
+
     /// A fault of the body as a whole.
     pub(crate) fn body(rule: &'static str) -> Self {
         Self { subject: "the body".into(), rule }

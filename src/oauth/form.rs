@@ -11,7 +11,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Parameter>, RequestFault> {
     let mut parameters = Vec::with_capacity(8);
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         if parameters.len() == TOKEN_REQUEST_PARAMETERS_MAX {
-            return Err(RequestFault::body("must not have more than 64 parameters"));
+            return Err(RequestFault::too_many_parameters());
         }
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decode(name).map_err(|rule| RequestFault::parameter(name, rule))?;

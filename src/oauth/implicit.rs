@@ -1,15 +1,11 @@
 //! The implicit grant with a user name and a password in the query: `GET /oauth/authorize?response_type=token&…`,
 //! which some servers take without a login page (RFC 6749 section 4.2, and no RFC for the rest).
 
-use percent_encoding::percent_decode;
-
 use super::{
-    RequestFault, form,
+    RequestFault, decoding, form,
     request::{Parameter, check, encode_form},
 };
-
-/// Encodings of encodings are followed so deep.
-const DECODINGS_MAX: usize = 8;
+use crate::types::fold;
 
 /// Such a request, when every parser reads it alike.
 #[derive(Debug)]
@@ -23,17 +19,13 @@ impl ImplicitRequest {
     /// Whether any server may take this query for such a request. It errs towards yes.
     pub fn is_meant_by(query: &str) -> bool {
         // Most queries are told apart by their letters; an escape may stand for any.
-        if !query.contains('%')
-            && memchr::memmem::find(query.as_bytes(), b"response").is_none()
-            && query.is_ascii()
-            && !has_capitals(query)
-        {
+        if query.is_ascii() && !query.contains('%') && !says_response(query) {
             return false;
         }
         let Some(names) = query.split(['&', ';']).map(loosely).collect::<Option<Vec<String>>>() else {
             return true; // encodings of encodings of encodings: no innocent query
         };
-        let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        let has = |wanted: &str| names.iter().any(|name| *name == fold::coarse(wanted));
         has("response_type") && (has("password") || has("username"))
     }
 
@@ -82,35 +74,23 @@ impl ImplicitRequest {
     }
 }
 
-fn has_capitals(query: &str) -> bool {
-    query.bytes().any(|b| b.is_ascii_uppercase()) && query.to_ascii_lowercase().contains("response")
+/// Whether a text without escapes has the word that such a query must have.
+fn says_response(query: &str) -> bool {
+    const WORD: &[u8] = b"response";
+    query.as_bytes().windows(WORD.len()).any(|window| window.eq_ignore_ascii_case(WORD))
 }
 
-/// A name as the sloppiest server reads it: decoded to the end, cut at NUL and `[`, in lower case, and with `_` for
-/// whatever is no letter. `None` when decoding does not come to an end.
+/// A name as the sloppiest server reads it: decoded to the end, cut at NUL and at `[…]`, folded, and with `_` for
+/// whatever separates words. `None` when decoding does not come to an end.
 fn loosely(pair: &str) -> Option<String> {
     let name = pair.split('=').next().unwrap_or_default();
-    let mut bytes = name.as_bytes().to_vec();
-    for decoding in 0.. {
-        let decoded: Vec<u8> = percent_decode(&bytes).collect();
-        if decoded == bytes {
-            break;
-        }
-        if decoding == DECODINGS_MAX {
-            return None;
-        }
-        bytes = decoded;
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    let text = text.trim_start_matches([' ', '+', '?']);
-    let text = text.split('\0').next().unwrap_or_default();
-    let mut name: String =
-        text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+    let decoded = decoding::to_fixpoint(name.replace('+', " ").as_bytes())?;
+    let text = String::from_utf8_lossy(&decoded);
+    let text = text.trim_start_matches([' ', '?']).split('\0').next().unwrap_or_default();
     // `response_type[]` and `response_type[x]`; PHP takes an unclosed bracket for `_`.
-    if let Some(bracket) = text.find('[').filter(|at| text[*at..].contains(']')) {
-        name.truncate(bracket);
-    }
-    Some(name)
+    let cut = text.find('[').filter(|at| text[*at..].contains(']')).map_or(text, |at| &text[..at]);
+    let words = |c: char| if c.is_ascii_punctuation() || c.is_whitespace() { '_' } else { c };
+    Some(fold::coarse(&cut.chars().map(words).collect::<String>()))
 }
 
 #[cfg(test)]
@@ -129,6 +109,9 @@ mod tests {
             "+response_type=token;+password=p",
             "response[type=token&password%00x=p",
             "?response_type=token&username=alice",
+            "response%u005ftype=token&%u0070assword=p",
+            "response%EF%BC%BFtype=token&p%EF%BD%81ssword=p",
+            "\u{FF32}esponse_type=token&password=p",
             "%25252525252525252525252525252525=x",
         ] {
             assert!(ImplicitRequest::is_meant_by(query), "{query}");

@@ -1,6 +1,9 @@
 //! The tokens in an answer that issues some.
 
-use http::{HeaderMap, header::LOCATION};
+use http::{
+    HeaderMap,
+    header::{CONTENT_LOCATION, LOCATION, REFRESH},
+};
 use serde_json::Value;
 
 use crate::types::Secret;
@@ -27,9 +30,14 @@ impl IssuedTokens {
                 scope: member(&json, "scope").map(|scope| scope.expose().clone()),
             };
         }
-        let fragment =
-            headers.get(LOCATION).and_then(|target| Some(target.to_str().ok()?.split_once('#')?.1));
-        let form = fragment.map_or(body, str::as_bytes);
+        // Where a redirect names its target: in any of the fields in which it is looked for when it is judged.
+        let targets = [LOCATION, REFRESH, CONTENT_LOCATION];
+        let mut targets = targets.iter().filter_map(|name| headers.get(name)?.to_str().ok());
+        let parameters = targets.find_map(|target| {
+            let (_, parameters) = target.split_once('#').or_else(|| target.split_once('?'))?;
+            Some(parameters.trim_end_matches('"'))
+        });
+        let form = parameters.map_or(body, str::as_bytes);
         let find = |wanted: &str| {
             form_urlencoded::parse(form)
                 .find(|(name, value)| name == wanted && !value.is_empty())
@@ -77,6 +85,11 @@ mod tests {
         assert_eq!(read(None, r#"{"access_token":1,"refresh_token":""}"#), (None, None));
         let redirect = Some("https://a/cb#state=x&access_token=a%2Fb&expires_in=1");
         assert_eq!(read(redirect, ""), (Some("a/b".to_owned()), None));
+        let mut headers = HeaderMap::new();
+        headers.insert(REFRESH, HeaderValue::from_static("0; url=\"https://a/cb?x=y#access_token=a\""));
+        let refreshed =
+            IssuedTokens::read(&headers, b"<html>").access_token.map(|token| token.expose().clone());
+        assert_eq!(refreshed.as_deref(), Some("a"));
         assert_eq!(read(None, "access_token=a&expires=3600&refresh_token=r"), both);
         assert_eq!(read(None, "<html>access_token=a"), (None, None));
     }

@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod client;
+mod decoding;
 pub mod endpoint;
 mod fault;
 mod form;

@@ -28,7 +28,7 @@ pub(super) fn parse(body: &[u8], boundary: &str) -> Result<Vec<Parameter>, Reque
             return Ok(parameters);
         }
         if parameters.len() == TOKEN_REQUEST_PARAMETERS_MAX {
-            return Err(RequestFault::body("must not have more than 64 parameters"));
+            return Err(RequestFault::too_many_parameters());
         }
         let part = rest.strip_prefix(b"\r\n").ok_or_else(misshapen)?;
         let end = memmem::find(part, delimiter.as_bytes()).ok_or_else(misshapen)?;

@@ -9,7 +9,7 @@ use super::{
     media_type::{self, MediaType},
     multipart,
 };
-use crate::types::Secret;
+use crate::types::{Secret, limits::TOKEN_REQUEST_PARAMETERS_MAX};
 
 /// How a token request's body is encoded, and how it is encoded again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +218,11 @@ fn is_unreadable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_nonchar
 }
 
+/// Checks all parameters together: of the body, and of the query.
 pub(super) fn check(body: &[Parameter], query: &[Parameter]) -> Result<(), RequestFault> {
+    if body.len() + query.len() > TOKEN_REQUEST_PARAMETERS_MAX {
+        return Err(RequestFault::too_many_parameters());
+    }
     let mut seen: Vec<String> = Vec::with_capacity(body.len() + query.len());
     for (parameter, in_query) in body.iter().map(|p| (p, false)).chain(query.iter().map(|p| (p, true))) {
         let fault = |rule| Err(RequestFault::parameter(&parameter.name, rule));

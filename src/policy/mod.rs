@@ -1,7 +1,9 @@
 //! Layer 2: facts in, decisions out. Pure.
 //!
-//! Invariants: a [`Clearance`] has no public constructor. It comes from [`need`], for an enrolment that
-//! the store has *answered* to be absent, or from [`FactorVerified::new`], which needs a passcode that fitted and a ledger that accepted it. Without one, no token is released.
+//! Invariants: a [`Clearance`] has no public constructor. It comes from [`need`], for an enrolment that the store has
+//! *answered* to be absent, or that a rule exempts; from [`FactorVerified::new`], which needs a passcode that fitted
+//! and a ledger that accepted it; from [`refresh::continued`], for a refresh token that was let out later than its
+//! subject enrolled; or from [`Enforcement`], where nothing is enforced. Without one, no token is released.
 
 mod clearance;
 pub mod grants;

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
+use tokio::sync::mpsc;
 
 use self::{
     request::{Form, Visit},
@@ -67,6 +68,8 @@ pub struct Portal {
     pub totp: TotpParameters,
     /// The name that authenticator apps show.
     pub issuer: String,
+    /// Held until the last sign-in has ended; whoever drains waits for its other end.
+    pub under_way: mpsc::Sender<()>,
 }
 
 /// What stands for a page that is not there.

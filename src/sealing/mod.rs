@@ -1,4 +1,4 @@
-//! Layer 1: factor secrets at rest. Pure: nonces and keys are arguments.
+//! Layer 1: secrets at rest. Pure: nonces and keys are arguments.
 //!
 //! Invariants: a sealed secret opens only for the subject, the factor and the public parameters it was
 //! sealed for (they are the associated data), and only with the key that its record names. What does
@@ -63,8 +63,8 @@ pub enum SealingError {
     /// The record names a key that is not in the key file.
     #[error("it is sealed with key '{0}', which is not in the key file")]
     UnknownKey(KeyId),
-    /// Altered, truncated, or moved from another subject or factor.
-    #[error("it does not open with key '{0}': it was altered, or sealed for another subject or factor")]
+    /// Altered, truncated, or moved from where it belongs.
+    #[error("it does not open with key '{0}': it was altered, or sealed for something else")]
     NotAuthentic(KeyId),
 }
 

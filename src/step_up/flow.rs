@@ -3,7 +3,7 @@
 use std::{net::IpAddr, pin::pin};
 
 use bytes::Bytes;
-use futures_util::future::{Either, ready, select};
+use futures_util::future::{Either, Ready, ready, select};
 use http::{HeaderMap, StatusCode};
 
 use super::{
@@ -86,8 +86,10 @@ pub struct Flow<'a, S, U, C, A, O> {
 /// How a gated grant ends.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The upstream's answer goes to the client: a cleared token, or its own refusal.
-    Relay(UpstreamAnswer),
+    /// The token goes to the client, for it was cleared.
+    Released(UpstreamAnswer),
+    /// The upstream's own refusal goes to the client.
+    Refused(UpstreamAnswer),
     /// The token stays here; the client is asked for a passcode.
     Challenge(Challenge),
     /// The token stays here.
@@ -106,6 +108,9 @@ pub enum GateError {
     /// Nobody says whose the token is: 503.
     #[error(transparent)]
     Owner(#[from] OwnerError),
+    /// The task that was to decide ended without having done so: 503.
+    #[error("the grant was not decided")]
+    Lost,
 }
 
 /// Sends a gated grant upstream and says what may leave.
@@ -121,16 +126,17 @@ where
     O: Orphans,
 {
     let Judged { withheld, subject, rule, cleared } = match flow.judge(grant, Purpose::Token).await? {
-        Asked::Refused(answer) => return Ok(Outcome::Relay(answer)),
+        Asked::Refused(answer) => return Ok(Outcome::Refused(answer)),
         Asked::Judged(judged) => judged,
     };
     let (subject, rule) = (subject.as_ref(), rule.map(|rule| rule.name.as_str()));
     let told = Told { subject, rule, is_enforced: flow.enforcement == Enforcement::On };
     let kept = match cleared {
         Ok(Cleared::Yes(clearance)) => {
-            flow.record_release(&told, &clearance);
+            // Nothing is awaited between what the trail says and the release: a client that leaves cancels this.
             flow.remember_issued(&withheld, subject, &clearance).await;
-            return Ok(Outcome::Relay(withheld.release(clearance)));
+            flow.record_release(&told, &clearance);
+            return Ok(Outcome::Released(withheld.release(clearance)));
         }
         Ok(Cleared::NotYet(challenge)) => {
             flow.record_of(&told, AuditOutcome::Challenged(challenge), None);
@@ -151,7 +157,7 @@ where
         let error: &dyn std::error::Error = &error;
         tracing::error!(error, "a grant could not be decided, and nothing is enforced");
     }
-    Ok(Outcome::Relay(withheld.release(unenforced.into())))
+    Ok(Outcome::Released(withheld.release(unenforced.into())))
 }
 
 /// What a grant is sent for.
@@ -207,10 +213,7 @@ where
             }
         };
         let (sending, finding) = (pin!(self.upstream.send(request)), pin!(finding));
-        let (answer, found) = match select(sending, finding).await {
-            Either::Left((answer, finding)) => (answer?, Either::Left(finding)),
-            Either::Right((found, sending)) => (sending.await?, Either::Right(ready(found))),
-        };
+        let (answer, found) = send_beside(sending, finding).await?;
         match judge(answer.status(), answer.headers(), answer.body()) {
             Answer::Token => {}
             Answer::Refusal => {
@@ -250,6 +253,22 @@ where
         let cleared = cleared.await;
         Ok(Asked::Judged(Judged { withheld, subject, rule, cleared }))
     }
+}
+
+/// Sends to the upstream while something else is read. The answer does not wait for what is read, which comes as a
+/// future, done or not.
+pub(super) async fn send_beside<S, R, T>(
+    sending: S,
+    reading: R,
+) -> Result<(UpstreamAnswer, Either<R, Ready<T>>), UpstreamFault>
+where
+    S: Future<Output = Result<UpstreamAnswer, UpstreamFault>> + Unpin,
+    R: Future<Output = T> + Unpin,
+{
+    Ok(match select(sending, reading).await {
+        Either::Left((answer, reading)) => (answer?, Either::Left(reading)),
+        Either::Right((read, sending)) => (sending.await?, Either::Right(ready(read))),
+    })
 }
 
 /// What the audit trail is told of every grant.

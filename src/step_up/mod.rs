@@ -1,6 +1,6 @@
 //! Layer 3: the protocol on one screen ([`token_flow`]), and the ports it needs.
 //!
-//! Invariants: no type of an HTTP or store library is named here; a [`WithheldToken`] gives its bytes
+//! Invariants: no adapter is named here, but for the vocabulary of the `http` crate; a [`WithheldToken`] gives its bytes
 //! only for a [`Clearance`](crate::policy::Clearance); a store that cannot answer is an error, and an
 //! error never releases.
 

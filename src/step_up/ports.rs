@@ -34,10 +34,10 @@ pub enum StoreError {
     #[error("the store has more work than its queue holds")]
     Overloaded,
     /// It answered something that the layout does not allow.
-    #[error("the record of factor '{factor}' cannot be read: {rule}")]
+    #[error("the record '{record}' cannot be read: {rule}")]
     Malformed {
-        /// The factor or field, as far as it has a valid name.
-        factor: String,
+        /// Which one: a factor's id, or what kind of record it is.
+        record: String,
         /// What the layout asks for.
         rule: &'static str,
     },
@@ -79,7 +79,7 @@ pub trait EnrolmentStore {
             match self.find(subject).await? {
                 Found::Subject(enrolment) => Ok(enrolment),
                 Found::AliasOf(_) => Err(StoreError::Malformed {
-                    factor: "alias_of".into(),
+                    record: "alias_of".into(),
                     rule: "an alias must not be the alias of an alias",
                 }),
             }
@@ -152,7 +152,7 @@ pub enum OwnerError {
     /// Its answer does not tell.
     #[error("it cannot be told whose the token is: {0}")]
     NotTold(&'static str),
-    /// Its answer does not tell.
+    /// Its answer has no subject where one is looked for.
     #[error("it cannot be told whose the token is")]
     NoSubject(#[from] ClaimFault),
 }

@@ -3,14 +3,13 @@
 //! What the gateway lets out it remembers, by a digest: whose it is, and since when. A refresh token of which
 //! nothing is remembered is one from before.
 
-use std::future::Future;
+use std::{future::Future, pin::pin};
 
 use bytes::Bytes;
-use futures_util::future::join;
 
 use super::{
     Audit, AuditOutcome, Clock, EnrolmentStore, Flow, GateError, Orphans, Outcome, StoreError, TokenOrigin,
-    TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
+    TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken, flow::send_beside,
 };
 use crate::{
     oauth::{
@@ -67,15 +66,21 @@ where
 {
     let RefreshGrant { refresh_token, request, origin } = grant;
     let asked = request.headers().clone();
-    let recalling = flow.store.recall(&refresh_token, flow.clock.now());
-    let (answer, record) = join(flow.upstream.send(request), recalling).await;
-    let answer = answer?;
+    let sending = pin!(flow.upstream.send(request));
+    let recalling = pin!(flow.store.recall(&refresh_token, flow.clock.now()));
+    let (answer, record) = send_beside(sending, recalling).await?;
     match classify(answer.status(), answer.headers(), answer.body()) {
         Answer::Token => {}
-        Answer::Refusal => return Ok(Outcome::Relay(answer)),
+        Answer::Refusal => {
+            flow.record(None, AuditOutcome::UpstreamRefused);
+            return Ok(Outcome::Refused(answer));
+        }
         Answer::Unclear(rule) => return Err(UpstreamFault::NotUnderstood(rule).into()),
     }
-    let next = IssuedTokens::read(answer.headers(), answer.body()).refresh_token.unwrap_or(refresh_token);
+    let record = record.await;
+    let next = IssuedTokens::read(answer.headers(), answer.body())
+        .refresh_token
+        .unwrap_or_else(|| refresh_token.clone());
     let withheld = WithheldToken::new(answer, flow.orphans, origin);
 
     let mut subject = None;
@@ -93,10 +98,10 @@ where
     let cleared = cleared.await;
     match cleared {
         Ok(Ok((clearance, record))) => {
-            flow.record(subject.as_ref(), AuditOutcome::ReleasedByRefresh);
             let record = record.unwrap_or_else(|| flow.begun(false));
-            flow.remember(&next, &RefreshRecord { subject, ..record }).await;
-            Ok(Outcome::Relay(withheld.release(clearance)))
+            flow.remember(&next, &RefreshRecord { subject: subject.clone(), ..record }).await;
+            flow.record(subject.as_ref(), AuditOutcome::ReleasedByRefresh);
+            Ok(Outcome::Released(withheld.release(clearance)))
         }
         Ok(Err(denial)) => {
             flow.record(subject.as_ref(), AuditOutcome::Denied(denial));

@@ -131,7 +131,7 @@ pub(super) fn plain(text: &[u8], parameters: TotpParameters) -> Result<Factor, S
 
 /// An error that names the record and the rule, and nothing of what is in it.
 pub(super) fn malformed(factor: &str, rule: &'static str) -> StoreError {
-    StoreError::Malformed { factor: factor.to_owned(), rule }
+    StoreError::Malformed { record: factor.to_owned(), rule }
 }
 
 fn read(id: &FactorId, record: &[u8]) -> Result<(Described, Sealed), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-/// The resolved identity of a person, as `identity::fold` makes it from what was typed.
+/// The resolved identity of a person, as `identity::fold_username` makes it from what was typed.
 ///
 /// Two spellings that the upstream may take for one user are one `SubjectId`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

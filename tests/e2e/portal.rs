@@ -1,6 +1,6 @@
 //! The self-service pages: with a real browser, and with requests that no browser makes.
 
-use std::{path::Path, process::Command};
+use std::{fmt::Write as _, path::Path, process::Command};
 
 use crate::support::{
     Challenge, Passcodes, Response, Stage, StoreKind, TokenRequest, assert_challenge, assert_token,
@@ -49,15 +49,15 @@ impl<'a> Visitor<'a> {
         let mut request =
             format!("{method} /tfa/{page} HTTP/1.1\r\nHost: portal.test\r\nConnection: close\r\n");
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            write!(request, "{name}: {value}\r\n").expect("written");
         }
         if let Some(cookie) = &self.cookie {
-            request += &format!("Cookie: tfa_session={cookie}\r\n");
+            write!(request, "Cookie: tfa_session={cookie}\r\n").expect("written");
         }
         if method == "POST" {
             request += "Content-Type: application/x-www-form-urlencoded\r\n";
         }
-        request += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        write!(request, "Content-Length: {}\r\n\r\n{body}", body.len()).expect("written");
         self.stage.send_raw(request.as_bytes())
     }
 

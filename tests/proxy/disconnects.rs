@@ -1,6 +1,6 @@
 //! A client that leaves takes its request along.
 
-use crate::support::{Gateway, Upstream};
+use crate::support::{Gateway, Upstream, Wire};
 
 #[test]
 fn leaving_before_the_head_of_the_answer_closes_the_upstream_connection() {
@@ -93,26 +93,61 @@ fn a_refused_upload_goes_no_further() {
     assert_eq!(body, "no");
 }
 
+const GRANT: &str = "grant_type=password&username=bob&password=x&client_id=c";
+
+/// A gateway that revokes, its upstream, and the upstream's connection with a grant of a client who has left.
+fn grant_of_a_client_that_left() -> (Upstream, Gateway, Wire) {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::with(&upstream.url(), &[("revocation.style", "'rfc7009'")]);
+    let client = gateway.send(format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n{GRANT}",
+        GRANT.len()
+    ));
+    let mut server = upstream.accept();
+    server.read_head();
+    server.expect(GRANT);
+    client.finish_sending();
+    drop(client);
+    (upstream, gateway, server)
+}
+
+fn answer(server: &mut Wire, status: &str, body: &str) {
+    server.send(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+}
+
+const TOKEN: &str = r#"{"access_token":"2YotnFZFEjr1zCsicMWpAA","token_type":"Bearer"}"#;
+
 /// Elsewhere a client that leaves cancels its request. A grant may be under way to a token, which would live on
 /// unseen: it is waited for, and revoked.
 #[test]
 fn the_token_of_a_client_that_left_before_it_was_issued_is_revoked() {
-    let upstream = Upstream::listen();
-    let gateway = Gateway::with(&upstream.url(), &[("revocation.style", "'rfc7009'")]);
-    let body = "grant_type=password&username=bob&password=x&client_id=c";
-    let client = gateway.send(format!(
-        "POST /oauth2/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    ));
-    let mut server = upstream.accept();
-    server.read_head();
-    server.expect(body);
-    client.finish_sending();
-    drop(client);
-    let token = r#"{"access_token":"2YotnFZFEjr1zCsicMWpAA","token_type":"Bearer"}"#;
-    server.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{token}", token.len()));
+    let (upstream, _gateway, mut server) = grant_of_a_client_that_left();
+    answer(&mut server, "200 OK", TOKEN);
     let mut server = upstream.accept();
     server.read_head();
     server.read_through("token=2YotnFZFEjr1zCsicMWpAA");
+}
+
+#[test]
+fn a_refusal_of_a_client_that_left_is_no_token_that_was_lost() {
+    let (_upstream, gateway, mut server) = grant_of_a_client_that_left();
+    answer(&mut server, "400 Bad Request", r#"{"error":"invalid_grant"}"#);
+    gateway.terminate();
+    let log = gateway.ended_well();
+    assert!(!log.contains("will not be revoked"), "{log}");
+}
+
+#[test]
+fn a_grant_of_a_client_that_left_is_waited_for_when_the_gateway_is_stopped() {
+    let (_upstream, gateway, mut server) = grant_of_a_client_that_left();
+    gateway.terminate();
+    while gateway.is_listening() {
+        std::thread::yield_now();
+    }
+    answer(&mut server, "200 OK", TOKEN);
+    // It was decided, and its token is in the store, for the next gateway to revoke.
+    let log = gateway.ended_well();
+    assert!(log.contains("released_without_factor"), "{log}");
+    assert!(!log.contains("will not be revoked") && !log.contains("under way"), "{log}");
 }

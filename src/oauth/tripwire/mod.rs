@@ -99,7 +99,8 @@ const FILE_FAMILIES: [&str; 4] = ["image/", "audio/", "video/", "font/"];
 const FOREIGN_CHARSETS: [&str; 7] = ["ibm", "cp0", "cp1026", "cp500", "ebcdic", "utf-7", "scsu"];
 
 impl Tripwire {
-    /// Judges the head of an answer to a client that knows some tokens already; `None` means that there is nothing to watch.
+    /// Judges the head of an answer to a client that knows some tokens already; `None` means that there is nothing to
+    /// watch.
     pub fn for_answer(
         known: &Known,
         status: StatusCode,

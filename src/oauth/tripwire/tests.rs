@@ -314,7 +314,9 @@ fn a_part_without_the_beginning_is_stopped_unless_the_whole_is_too_long_for_a_to
 
 proptest! {
     #[test]
-    fn whatever_passes_is_passed_unchanged(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..6)) {
+    fn whatever_passes_is_passed_unchanged(
+        pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..6)
+    ) {
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         for media_type in ["application/json", "text/html", ""] {
             let (passed, tripped) = pass(&typed(media_type), &pieces);

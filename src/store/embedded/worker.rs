@@ -84,9 +84,10 @@ pub(super) fn write(file: &StoreFile, connection: &Connection, mut jobs: mpsc::R
         {
             batch.push(next);
         }
-        if file.check().is_err() {
+        if let Err(replaced) = file.check() {
+            let replaced = Arc::new(replaced);
             for job in batch {
-                job.answer(file.check().err());
+                job.answer(Some(StoreError::Failed(Arc::clone(&replaced).into())));
             }
             continue;
         }
