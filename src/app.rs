@@ -249,6 +249,7 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
             enforcement: settings.enforcement,
             grants: settings.grants.clone(),
             remember_refresh_secs: settings.remember_refresh_secs,
+            remember_devices_secs: settings.remember_devices_secs,
             tripwire: settings.tripwire.clone(),
             implicit_path: settings.implicit_path.clone(),
             request_rules: settings.request_rules,

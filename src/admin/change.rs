@@ -7,8 +7,8 @@ use super::{
 use crate::{
     factor::Passcode,
     step_up::{
-        Actor, AuditTrail, Beside, ChangeKind, Clock, EnrolmentRegistry, ListPage, ListQuery, StoreError,
-        TrailEvent, TrailPage, TrailQuery,
+        Actor, AuditTrail, Beside, ChangeKind, Clock, DeviceStore, EnrolmentRegistry, ListPage, ListQuery,
+        StoreError, StoredDevice, TrailEvent, TrailPage, TrailQuery,
     },
     types::{FactorId, SubjectId},
 };
@@ -37,7 +37,7 @@ pub struct Administration<'a, S, C> {
 
 impl<'a, S, C> Administration<'a, S, C>
 where
-    S: EnrolmentRegistry + AuditTrail,
+    S: EnrolmentRegistry + AuditTrail + DeviceStore,
     C: Clock,
 {
     /// Whatever is changed through it is recorded as the actor's.
@@ -150,6 +150,28 @@ where
             self.record(ChangeKind::AliasRemoved, alias, Some(alias.as_str())).await?;
         }
         Ok(removed)
+    }
+
+    /// The devices that are remembered for a subject, those that are over left out, the one used last first.
+    pub async fn devices(&self, subject: &SubjectId) -> Result<Vec<StoredDevice>, AdminError> {
+        let mut devices = self.store.devices(subject).await?;
+        let now = self.clock.now();
+        devices.retain(|stored| stored.device.forget_at > now);
+        devices.sort_by_key(|stored| std::cmp::Reverse(stored.device.used_at));
+        Ok(devices)
+    }
+
+    /// Forgets one device, or all. Returns how many there were.
+    pub async fn forget_devices(
+        &self,
+        subject: &SubjectId,
+        id: Option<&FactorId>,
+    ) -> Result<usize, AdminError> {
+        let forgotten = self.store.forget_devices(subject, id).await?;
+        if forgotten > 0 {
+            self.record(ChangeKind::DeviceForgotten, subject, id.map(FactorId::as_str)).await?;
+        }
+        Ok(forgotten)
     }
 
     /// What is known of a subject.

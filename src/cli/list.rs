@@ -99,7 +99,7 @@ pub(super) fn audit(settings: &Settings, arguments: &AuditArguments) -> Result<(
 }
 
 /// A time as people and programs read it (RFC 3339), in UTC.
-fn rfc3339(at: UnixTime) -> String {
+pub(super) fn rfc3339(at: UnixTime) -> String {
     let secs = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(secs).map_or_else(|_| secs.to_string(), |at| at.to_string())
 }

@@ -7,6 +7,7 @@ mod alias;
 mod check_config;
 mod completions;
 mod demo;
+mod devices;
 mod explain;
 mod keys;
 mod list;
@@ -69,6 +70,8 @@ enum Command {
     /// Make ten recovery codes for a subject, and print them, once; earlier ones work no more
     #[command(after_help = "Example:\n  tfa-gateway recovery-codes alice")]
     RecoveryCodes(subject::Arguments),
+    /// List the clients that are remembered for a subject, or forget them
+    Devices(devices::Arguments),
     /// Make a name, such as an e-mail address, another name of a subject, or forget it
     Alias(alias::Arguments),
     /// Show what was changed, by whom and when
@@ -128,6 +131,7 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::Status(arguments) => subject::status(&settings()?, arguments),
         Command::Disable(arguments) => subject::disable(&settings()?, arguments),
         Command::Unlock(arguments) => subject::unlock(&settings()?, arguments),
+        Command::Devices(arguments) => devices::run(&settings()?, arguments),
         Command::Alias(arguments) => alias::run(&settings()?, arguments),
         Command::Explain(arguments) => explain::run(&settings()?, arguments),
         Command::Keys(command) => keys::run(&settings()?, command),

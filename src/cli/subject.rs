@@ -234,7 +234,7 @@ pub(super) fn resolve(typed: &str) -> Result<SubjectId, CliError> {
     fold_username(typed).map_err(|fault| CliError::Said(format!("the subject {fault}")))
 }
 
-fn factor_id(typed: &str) -> Result<FactorId, CliError> {
+pub(super) fn factor_id(typed: &str) -> Result<FactorId, CliError> {
     FactorId::parse(typed).map_err(|fault| CliError::Said(fault.to_string()))
 }
 

@@ -32,6 +32,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let enforcement = policy::enforcement(reader);
     let remember_refresh_secs = grants::remember_refresh_secs(reader, &grants);
     let implicit_path = grants::implicit_path(reader);
+    let remember_days: u64 = reader.number("devices.remember_days", 0..=365, 0);
     let tripwire = tripwire(reader);
     let request_rules = request_rules(reader);
     let store = store(reader, base);
@@ -67,6 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         grants,
         remember_refresh_secs,
         implicit_path,
+        remember_devices_secs: (remember_days > 0).then_some(remember_days * 24 * 3600),
         owners: owners?,
         addresses,
         tripwire,

@@ -37,6 +37,8 @@ pub struct Settings {
     pub grants: GrantRules,
     /// `[grants] remember_refresh_secs`, with `refresh = "enrolled-after"`
     pub remember_refresh_secs: Option<u64>,
+    /// `[devices] remember_days`, in seconds
+    pub remember_devices_secs: Option<u64>,
     /// `[grants] implicit_path`
     pub implicit_path: Option<String>,
     /// `[identity] source` and what belongs to it

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response,
-    header::{AUTHORIZATION, HOST},
+    header::{AUTHORIZATION, HOST, SET_COOKIE, USER_AGENT},
 };
 use tokio::{sync::oneshot, task::spawn_local};
 
@@ -20,12 +20,13 @@ use crate::{
     factor::Presented,
     identity::{UsernameFault, fold_username},
     step_up::{
-        Claim, Flow, GateError, GatedGrant, GrantFacts, OrphanClient, Orphans as _, Outcome, RefreshGrant,
-        TokenOrigin, TokenOwner as _, passed_flow, refresh_flow, token_flow,
+        Claim, DeviceRequest, Flow, GateError, GatedGrant, GrantFacts, OrphanClient, Orphans as _, Outcome,
+        PresentedDevice, RefreshGrant, TokenOrigin, TokenOwner as _, X_TFA_DEVICE, X_TFA_REMEMBER,
+        passed_flow, refresh_flow, token_flow,
     },
     store::Store,
     telemetry::{LogAudit, SystemClock},
-    types::Secret,
+    types::{Secret, limits::DEVICE_LABEL_BYTES_MAX},
     upstream::{OrphanSender, TokenServer},
 };
 
@@ -88,7 +89,13 @@ impl Gateway {
         state: Option<&str>,
     ) -> Result<Response<GatewayBody>, Refusal> {
         match outcome {
-            Outcome::Released(answer) | Outcome::Refused(answer) => Ok(answer.map(GatewayBody::from)),
+            Outcome::Released(answer) => Ok(answer.map(GatewayBody::from)),
+            Outcome::Refused(mut answer) => {
+                // A server may check the password first and refuse for another reason (a scope, say, or consent that
+                // is asked for): with the session of its cookie, the password alone would be enough.
+                answer.headers_mut().remove(SET_COOKIE);
+                Ok(answer.map(GatewayBody::from))
+            }
             Outcome::Challenge(challenge) => Ok(challenged(challenge, state, &self.messages)),
             Outcome::Deny(denial) => Err(Refusal::Denied(denial)),
         }
@@ -110,6 +117,7 @@ impl Gateway {
             rules: &self.rules,
             enforcement: self.enforcement,
             remember_refresh_secs: self.remember_refresh_secs,
+            remember_devices_secs: self.remember_devices_secs,
             clock: &self.clock,
             audit: &self.audit,
             orphans: &self.orphans,
@@ -136,6 +144,21 @@ impl Gateway {
             }
         });
         outcome.await.unwrap_or(Err(GateError::Lost))
+    }
+}
+
+/// What a request says of remembered devices. Two tokens are none: which one was meant is not ours to guess.
+pub(super) fn device(headers: &HeaderMap) -> DeviceRequest {
+    let mut tokens = headers.get_all(X_TFA_DEVICE).iter();
+    let presented = match (tokens.next(), tokens.next()) {
+        (Some(token), None) => PresentedDevice::parse(token.as_bytes()),
+        _ => None,
+    };
+    let label = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    DeviceRequest {
+        presented,
+        is_wanted: headers.get(X_TFA_REMEMBER).is_some_and(|value| value.as_bytes() == b"1"),
+        label: label.map(|label| label.chars().take(DEVICE_LABEL_BYTES_MAX).collect()),
     }
 }
 

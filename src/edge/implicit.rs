@@ -4,12 +4,16 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header::SET_COOKIE, request::Parts};
+use http::{Method, Request, Response, request::Parts};
 
-use super::{Gateway, GatewayBody, Peer, gated::presented, respond::Refusal};
+use super::{
+    Gateway, GatewayBody, Peer,
+    gated::{device, presented},
+    respond::Refusal,
+};
 use crate::{
     oauth::{ImplicitRequest, RequestFault, answer::classify_redirect},
-    step_up::{GatedGrant, Outcome},
+    step_up::GatedGrant,
 };
 
 /// Whether a request brings a password to an authorization endpoint.
@@ -31,7 +35,7 @@ pub(super) async fn answer(
     }
     let parsed = ImplicitRequest::parse(head.uri.query().unwrap_or_default())?;
     let claim = gateway.claim(parsed.username())?;
-    let presented = presented(&head.headers);
+    let (presented, device) = (presented(&head.headers), device(&head.headers));
     let client_id = parsed.client_id().map(str::to_owned);
     let facts = gateway.facts(&head.headers, client_id, parsed.scope(), peer);
     let headers = gateway.canonical_headers(&mut head, peer)?;
@@ -40,11 +44,6 @@ pub(super) async fn answer(
     *request.uri_mut() =
         format!("{path}?{}", parsed.encode()).parse().map_err(|_| RequestFault::query_too_long())?;
     *request.headers_mut() = headers;
-    let grant = GatedGrant { claim, presented, request, origin, facts, judge: classify_redirect };
-    let mut outcome = gateway.step_up(grant).await?;
-    if let Outcome::Refused(answer) = &mut outcome {
-        // A page that asks for consent, say: with the session of its cookie, the password alone would be enough.
-        answer.headers_mut().remove(SET_COOKIE);
-    }
-    gateway.answered(outcome, parsed.state())
+    let grant = GatedGrant { claim, presented, device, request, origin, facts, judge: classify_redirect };
+    gateway.answered(gateway.step_up(grant).await?, parsed.state())
 }

@@ -43,6 +43,8 @@ pub struct Gateway {
     pub grants: GrantRules,
     /// For how long refresh tokens are remembered, if they are. Seconds.
     pub remember_refresh_secs: Option<u64>,
+    /// For how long devices are remembered, if they are. Seconds.
+    pub remember_devices_secs: Option<u64>,
     /// What happens to tokens that other routes issue.
     pub tripwire: TripwireSettings,
     /// Where the implicit grant with a password is taken, if it is.
@@ -64,10 +66,11 @@ impl Gateway {
     pub async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
         let uri = request.uri();
         let answered = match self.endpoint.route(uri.path(), uri.query()) {
-            Route::Token => token_endpoint::answer(self, request, peer).await,
+            // Boxed: a connection holds the room for its largest answer while it is idle, too.
+            Route::Token => Box::pin(token_endpoint::answer(self, request, peer)).await,
             Route::Disguised => Err(Refusal::Disguised),
             Route::Elsewhere if implicit::is_meant_by(&request) => {
-                implicit::answer(self, request.into_parts().0, peer).await
+                Box::pin(implicit::answer(self, request.into_parts().0, peer)).await
             }
             Route::Elsewhere => self.relay(request, peer).await.map_err(Refusal::from),
         };

@@ -14,7 +14,12 @@ use http::{
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
-use super::{Gateway, GatewayBody, Peer, gated::presented, pass_through::effective_host, respond::Refusal};
+use super::{
+    Gateway, GatewayBody, Peer,
+    gated::{device, presented},
+    pass_through::effective_host,
+    respond::Refusal,
+};
 use crate::{
     headers::copy_forwarded,
     oauth::{RequestFault, TokenRequest, answer::classify, forward},
@@ -46,7 +51,7 @@ pub(super) async fn answer(
         return Err(Refusal::GrantNotAllowed);
     }
     parsed.check_password_grant()?;
-    let presented = presented(&head.headers);
+    let (presented, device) = (presented(&head.headers), device(&head.headers));
     let facts = gateway.facts(&head.headers, parsed.client(&head.headers), parsed.scope(), peer);
     let request = canonical(gateway, &mut head, &parsed, peer)?;
     match rule {
@@ -61,7 +66,7 @@ pub(super) async fn answer(
         GrantRule::Gated => {
             let claim = gateway.claim(parsed.username()?)?;
             let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
-            let grant = GatedGrant { claim, presented, request, origin, facts, judge: classify };
+            let grant = GatedGrant { claim, presented, device, request, origin, facts, judge: classify };
             gateway.answered(gateway.step_up(grant).await?, parsed.state())
         }
     }

@@ -2,10 +2,12 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// Fields that never go upstream: the passcode, which is for the gateway alone, and those by which some
-/// frameworks let a client name another path than the one that was judged (CVE-2018-14773).
-const DROPPED: [HeaderName; 4] = [
+/// Fields that never go upstream: the passcode and what stands for it, which are for the gateway alone, and those by
+/// which some frameworks let a client name another path than the one that was judged (CVE-2018-14773).
+const DROPPED: [HeaderName; 6] = [
     HeaderName::from_static("x-drupal-tfa"),
+    HeaderName::from_static("x-tfa-device"),
+    HeaderName::from_static("x-tfa-remember"),
     HeaderName::from_static("x-original-uri"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),

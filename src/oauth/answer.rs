@@ -48,7 +48,9 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
         };
     }
     // Some servers refuse with a 200 (RFC 6749 section 5.2 wants a 400): the body says so.
-    if json.as_ref().and_then(|json| json.get("error")).is_some_and(serde_json::Value::is_string) {
+    // An empty one is a wrapper's way to say that all is well.
+    let error = json.as_ref().and_then(|json| json.get("error")?.as_str());
+    if error.is_some_and(|error| !error.trim().is_empty()) {
         return Answer::Refusal;
     }
     if mentions {
@@ -103,6 +105,13 @@ mod tests {
         }
         assert_eq!(judge(200, r#"{"\u0061ccess_token":"x"}"#), Answer::Token);
         assert_eq!(judge(400, r#"{"data":[{"\u0069d_token":"x"}]}"#), Answer::Token);
+    }
+
+    #[test]
+    fn an_empty_error_is_a_wrappers_success() {
+        let wrapped = r#"{"error":"","result":"{\"access_token\":\"x\"}"}"#;
+        assert_eq!(judge(200, wrapped), Answer::Token);
+        assert!(matches!(judge(200, r#"{"error":" ","result":{}}"#), Answer::Unclear(_)));
     }
 
     #[test]

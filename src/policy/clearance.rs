@@ -1,6 +1,6 @@
 //! The permission to release a token, as values that only a check can make.
 
-use super::{Challenge, lockout::Settlement};
+use super::{Challenge, device::DeviceUsed, lockout::Settlement};
 use crate::{factor::Fit, types::FactorId};
 
 /// The permission to release one withheld token.
@@ -30,6 +30,8 @@ pub enum Means {
     Passcode,
     /// A recovery code.
     RecoveryCode,
+    /// A device that is remembered.
+    Device,
 }
 
 /// Proof that the store answered that the subject has no factor, or that a rule exempts it.
@@ -98,7 +100,12 @@ impl FactorVerified {
         }
     }
 
-    /// The factor whose passcode was spent, or the recovery code that was.
+    /// A device stood for a code that was verified before.
+    pub fn by_device(used: DeviceUsed) -> Self {
+        Self { means: Means::Device, id: used.into_id() }
+    }
+
+    /// The factor whose passcode was spent, the device, or the recovery code that was.
     pub const fn id(&self) -> &FactorId {
         &self.id
     }

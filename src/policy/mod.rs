@@ -6,6 +6,7 @@
 //! subject enrolled; or from [`Enforcement`], where nothing is enforced. Without one, no token is released.
 
 mod clearance;
+pub mod device;
 pub mod grants;
 pub mod lockout;
 pub mod refresh;

@@ -61,6 +61,11 @@ impl Portal {
             ["factors", id, "rename"] => self.rename(session, &factor_id(id)?, form).await,
             ["factors", id, "remove"] => self.remove(session, id, form).await,
             ["recovery-codes"] => self.replace_recovery_codes(session, form).await,
+            ["devices", id, "forget"] => {
+                let admin = self.administration(&session.subject);
+                admin.forget_devices(&session.subject, Some(&factor_id(id)?)).await?;
+                Ok(respond::redirect(self, "?done=forgotten"))
+            }
             _ => Err(NOT_FOUND),
         }
     }
@@ -71,8 +76,10 @@ impl Portal {
         page: Page<'_>,
         status: StatusCode,
     ) -> Result<Response<Bytes>, Failure> {
-        let report = self.administration(&session.subject).status(&session.subject).await?;
-        let page = OverviewPage::of(page, session.form_token.expose(), report.status());
+        let admin = self.administration(&session.subject);
+        let report = admin.status(&session.subject).await?;
+        let devices = admin.devices(&session.subject).await?;
+        let page = OverviewPage::of(page, session.form_token.expose(), report.status(), &devices);
         Ok(respond::page(status, &page)?)
     }
 

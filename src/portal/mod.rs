@@ -140,6 +140,7 @@ impl Portal {
             rules: &self.rules,
             enforcement: Enforcement::On,
             remember_refresh_secs: None,
+            remember_devices_secs: None,
             clock: &self.clock,
             audit: &self.audit,
             orphans: &self.orphans,

@@ -6,7 +6,7 @@ use qrcode::{EcLevel, QrCode, render::svg};
 use super::{Portal, Texts, request::Visit};
 use crate::{
     admin::Enrolled,
-    step_up::{Session, SubjectStatus},
+    step_up::{Session, StoredDevice, SubjectStatus},
     types::UnixTime,
 };
 
@@ -57,6 +57,7 @@ impl<'a> Page<'a> {
             Some("confirmed") => Some(self.t.done_confirmed.as_str()),
             Some("removed") => Some(self.t.done_removed.as_str()),
             Some("renamed") => Some(self.t.done_renamed.as_str()),
+            Some("forgotten") => Some(self.t.done_forgotten.as_str()),
             Some("signed-out") => Some(self.t.done_signed_out.as_str()),
             _ => None,
         };
@@ -79,8 +80,32 @@ pub(super) struct OverviewPage<'a> {
     pub(super) form_token: &'a str,
     pub(super) is_on: bool,
     pub(super) factors: Vec<FactorLine>,
+    pub(super) devices: Vec<DeviceLine>,
     pub(super) has_recovery_codes: bool,
     pub(super) recovery_left: String,
+}
+
+/// One remembered device of the overview.
+pub(super) struct DeviceLine {
+    id: String,
+    label: String,
+    client_id: String,
+    used: String,
+    forget_label: String,
+}
+
+impl DeviceLine {
+    fn of(t: &Texts, stored: &StoredDevice) -> Self {
+        let device = &stored.device;
+        let label = device.label.clone().unwrap_or_else(|| device.client_id.clone());
+        Self {
+            id: stored.id.to_string(),
+            client_id: device.client_id.clone(),
+            used: day(device.used_at),
+            forget_label: t.forget_label.replace("{label}", &label),
+            label,
+        }
+    }
 }
 
 /// One factor of the overview.
@@ -94,7 +119,12 @@ pub(super) struct FactorLine {
 }
 
 impl<'a> OverviewPage<'a> {
-    pub(super) fn of(page: Page<'a>, form_token: &'a str, status: &SubjectStatus) -> Self {
+    pub(super) fn of(
+        page: Page<'a>,
+        form_token: &'a str,
+        status: &SubjectStatus,
+        devices: &[StoredDevice],
+    ) -> Self {
         let t = page.t;
         let lines = status.factors.iter().map(|factor| {
             let label = factor.label.clone().unwrap_or_else(|| t.unnamed.clone());
@@ -111,6 +141,7 @@ impl<'a> OverviewPage<'a> {
         Self {
             form_token,
             is_on: factors.iter().any(|factor| !factor.is_pending),
+            devices: devices.iter().map(|stored| DeviceLine::of(t, stored)).collect(),
             has_recovery_codes: status.recovery_codes > 0,
             recovery_left: t.recovery_left.replace("{count}", &status.recovery_codes.to_string()),
             factors,

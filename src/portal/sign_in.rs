@@ -22,8 +22,8 @@ use crate::{
     oauth::answer::classify,
     policy::{Challenge, Denial},
     step_up::{
-        Claim, Clock as _, GateError, GatedGrant, GrantFacts, OrphanClient, Session, SessionStore as _,
-        SignIn, TokenOrigin, TokenOwner as _, UpstreamFault, sign_in_flow,
+        Claim, Clock as _, DeviceRequest, GateError, GatedGrant, GrantFacts, OrphanClient, Session,
+        SessionStore as _, SignIn, TokenOrigin, TokenOwner as _, UpstreamFault, sign_in_flow,
     },
     types::{Secret, SubjectId},
 };
@@ -173,7 +173,8 @@ impl Portal {
             scope: self.settings.scope.clone(),
             address,
         };
-        Ok(GatedGrant { claim, presented, request, origin, facts, judge: classify })
+        let device = DeviceRequest::default();
+        Ok(GatedGrant { claim, presented, device, request, origin, facts, judge: classify })
     }
 }
 

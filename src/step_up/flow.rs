@@ -7,9 +7,9 @@ use futures_util::future::{Either, Ready, ready, select};
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, Orphans,
-    OwnerError, RefreshRegistry, StoreError, TokenOrigin, TokenOwner, TokenUpstream, UpstreamAnswer,
-    UpstreamFault, WithheldToken,
+    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, DeviceRequest, DeviceStore, EnrolmentStore,
+    Fingerprints, Found, Orphans, OwnerError, RefreshRegistry, StoreError, TokenOrigin, TokenOwner,
+    TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
 };
 use crate::{
     factor::{self, Presented},
@@ -30,6 +30,8 @@ pub struct GatedGrant {
     pub claim: Claim,
     /// What the client presented as its second factor.
     pub presented: Presented,
+    /// What it says of remembered devices.
+    pub device: DeviceRequest,
     /// The canonical request.
     pub request: http::Request<Bytes>,
     /// Where the token will come from; `None` where nobody revokes tokens.
@@ -75,6 +77,8 @@ pub struct Flow<'a, S, U, C, A, O> {
     pub enforcement: Enforcement,
     /// For how long refresh tokens are remembered, if they are. Seconds.
     pub remember_refresh_secs: Option<u64>,
+    /// For how long devices are remembered, if they are. Seconds.
+    pub remember_devices_secs: Option<u64>,
     /// The time.
     pub clock: &'a C,
     /// The audit trail.
@@ -119,24 +123,46 @@ pub async fn token_flow<S, U, C, A, O>(
     grant: GatedGrant,
 ) -> Result<Outcome, GateError>
 where
-    S: EnrolmentStore + AttemptLedger + Fingerprints + RefreshRegistry,
+    S: EnrolmentStore + AttemptLedger + Fingerprints + RefreshRegistry + DeviceStore,
     U: TokenUpstream + TokenOwner,
     C: Clock,
     A: Audit,
     O: Orphans,
 {
+    let (device, client_id) = (grant.device.clone(), grant.facts.client_id.clone());
     let Judged { withheld, subject, rule, cleared } = match flow.judge(grant, Purpose::Token).await? {
         Asked::Refused(answer) => return Ok(Outcome::Refused(answer)),
         Asked::Judged(judged) => judged,
     };
     let (subject, rule) = (subject.as_ref(), rule.map(|rule| rule.name.as_str()));
     let told = Told { subject, rule, is_enforced: flow.enforcement == Enforcement::On };
+    let (cleared, token) = match (cleared, subject, &device.presented) {
+        // A device stands for the code where one would be asked for, and none came.
+        (Ok(Cleared::NotYet(Challenge::PasscodeWanted)), Some(subject), Some(presented)) => {
+            match Box::pin(flow.use_device(subject, presented, client_id.as_deref())).await {
+                Ok(Some((proof, token))) => (Ok(Cleared::Yes(proof.into())), Some(token)),
+                Ok(None) => (Ok(Cleared::NotYet(Challenge::PasscodeWanted)), None),
+                Err(error) => (Err(error.into()), None),
+            }
+        }
+        (cleared, ..) => (cleared, None),
+    };
     let kept = match cleared {
         Ok(Cleared::Yes(clearance)) => {
+            let token = match (token, &clearance, subject) {
+                (None, Clearance::Verified(_), Some(subject)) => {
+                    Box::pin(flow.remember_device(subject, &device, client_id.as_deref())).await
+                }
+                (token, ..) => token,
+            };
             // Nothing is awaited between what the trail says and the release: a client that leaves cancels this.
             flow.remember_issued(&withheld, subject, &clearance).await;
             flow.record_release(&told, &clearance);
-            return Ok(Outcome::Released(withheld.release(clearance)));
+            let mut answer = withheld.release(clearance);
+            if let Some(token) = token {
+                token.write_to(answer.headers_mut());
+            }
+            return Ok(Outcome::Released(answer));
         }
         Ok(Cleared::NotYet(challenge)) => {
             flow.record_of(&told, AuditOutcome::Challenged(challenge), None);
@@ -199,7 +225,7 @@ where
         grant: GatedGrant,
         purpose: Purpose,
     ) -> Result<Asked<'f, 'f, O>, GateError> {
-        let GatedGrant { claim, presented, request, origin, facts, judge } = grant;
+        let GatedGrant { claim, presented, device: _, request, origin, facts, judge } = grant;
         let asked = match &claim {
             Claim::Name(_) => HeaderMap::new(),
             Claim::OfToken => request.headers().clone(),
@@ -231,7 +257,7 @@ where
             let (owner, enrolment) = if let (Claim::Name(name), Some(found)) = (&claim, found.await) {
                 self.follow(name, found?).await?
             } else {
-                let owner = withheld.owner(self.upstream, &asked).await?;
+                let owner = Box::pin(withheld.owner(self.upstream, &asked)).await?;
                 let enrolment = self.store.load(&owner).await?;
                 (owner, enrolment)
             };

@@ -4,6 +4,7 @@
 //! only for a [`Clearance`](crate::policy::Clearance); a store that cannot answer is an error, and an
 //! error never releases.
 
+mod device;
 mod flow;
 mod ports;
 mod refresh;
@@ -14,6 +15,9 @@ mod sign_in;
 mod trail;
 mod withheld;
 
+pub use device::{
+    DeviceRequest, DeviceStore, DeviceToken, PresentedDevice, StoredDevice, X_TFA_DEVICE, X_TFA_REMEMBER,
+};
 pub use flow::{Claim, Flow, GateError, GatedGrant, GrantFacts, Outcome, token_flow};
 pub use ports::{
     AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OwnerError,

@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::{
     Audit, AuditOutcome, Clock, EnrolmentStore, Flow, GateError, Orphans, Outcome, StoreError, TokenOrigin,
-    TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken, flow::send_beside,
+    TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
+    flow::{Told, send_beside},
 };
 use crate::{
     oauth::{
@@ -17,8 +18,8 @@ use crate::{
         answer::{Answer, classify},
     },
     policy::{
-        Clearance, Denial,
-        refresh::{RefreshRecord, continued},
+        Clearance, Denial, Enforcement,
+        refresh::{Basis, RefreshRecord, continued},
     },
     types::{Secret, SubjectId, UnixTime},
 };
@@ -98,14 +99,19 @@ where
     let cleared = cleared.await;
     match cleared {
         Ok(Ok((clearance, record))) => {
-            let record = record.unwrap_or_else(|| flow.begun(false));
+            let record = record.unwrap_or_else(|| flow.begun(Basis::Password));
             flow.remember(&next, &RefreshRecord { subject: subject.clone(), ..record }).await;
             flow.record(subject.as_ref(), AuditOutcome::ReleasedByRefresh);
             Ok(Outcome::Released(withheld.release(clearance)))
         }
         Ok(Err(denial)) => {
-            flow.record(subject.as_ref(), AuditOutcome::Denied(denial));
-            Ok(Outcome::Deny(denial))
+            let is_enforced = flow.enforcement == Enforcement::On;
+            let told = Told { subject: subject.as_ref(), rule: None, is_enforced };
+            flow.record_of(&told, AuditOutcome::Denied(denial), None);
+            Ok(match flow.enforcement.unenforced() {
+                Some(unenforced) => Outcome::Released(withheld.release(unenforced.into())),
+                None => Outcome::Deny(denial),
+            })
         }
         Err(error) => {
             flow.record(subject.as_ref(), AuditOutcome::Failed);
@@ -124,9 +130,10 @@ where
     U: TokenUpstream,
     C: Clock,
 {
+    let begun = flow.begun(Basis::Passed);
     let answer = flow.upstream.send(request).await?;
     if let Some(refresh_token) = IssuedTokens::read(answer.headers(), answer.body()).refresh_token {
-        flow.remember(&refresh_token, &flow.begun(false)).await;
+        flow.remember(&refresh_token, &begun).await;
     }
     Ok(answer)
 }
@@ -137,8 +144,8 @@ where
     C: Clock,
 {
     /// A record that begins now, of nobody yet.
-    pub(super) fn begun(&self, is_verified: bool) -> RefreshRecord {
-        RefreshRecord { subject: None, began_at: self.clock.now(), is_verified }
+    pub(super) fn begun(&self, basis: Basis) -> RefreshRecord {
+        RefreshRecord { subject: None, began_at: self.clock.now(), basis }
     }
 
     /// Remembers a refresh token, where that is asked for. A store that does not take it costs its holder another
@@ -168,7 +175,11 @@ where
             return;
         }
         if let Some(refresh_token) = withheld.refresh_token() {
-            let record = self.begun(matches!(clearance, Clearance::Verified(_)));
+            let record = self.begun(match clearance {
+                Clearance::Verified(_) | Clearance::Continued(_) => Basis::Cleared,
+                Clearance::Exempt(proof) if proof.is_exempt() => Basis::Cleared,
+                Clearance::Exempt(_) | Clearance::Unenforced(_) => Basis::Password,
+            });
             self.remember(&refresh_token, &RefreshRecord { subject: subject.cloned(), ..record }).await;
         }
     }

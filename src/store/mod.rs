@@ -3,6 +3,8 @@
 //! Invariants: both adapters keep the same records and settle by the same rule, and one contract suite holds
 //! them to it; what cannot be read or opened is an error; every wait and every queue has a bound.
 
+mod device_record;
+mod devices;
 mod edit;
 mod embedded;
 mod envelope;

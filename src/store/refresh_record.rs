@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::record::malformed;
 use crate::{
     identity::fold_username,
-    policy::refresh::RefreshRecord,
+    policy::refresh::{Basis, RefreshRecord},
     step_up::StoreError,
     types::{Secret, UnixTime},
 };
@@ -18,7 +18,7 @@ use crate::{
 struct Stored {
     subject: Option<String>,
     began_at: u64,
-    is_verified: bool,
+    basis: String,
 }
 
 /// The name under which a token's record is kept.
@@ -30,14 +30,14 @@ pub(super) fn encode(record: &RefreshRecord) -> String {
     let stored = Stored {
         subject: record.subject.as_ref().map(|subject| subject.as_str().to_owned()),
         began_at: record.began_at.as_secs(),
-        is_verified: record.is_verified,
+        basis: name_of(record.basis).to_owned(),
     };
     serde_json::json!(stored).to_string()
 }
 
 pub(super) fn decode(text: &[u8]) -> Result<RefreshRecord, StoreError> {
     let fault = || malformed("refresh", "its record must be the JSON that the gateway wrote");
-    let Stored { subject, began_at, is_verified } = serde_json::from_slice(text).map_err(|_| fault())?;
+    let Stored { subject, began_at, basis: stored } = serde_json::from_slice(text).map_err(|_| fault())?;
     let subject = match subject {
         None => None,
         Some(text) => match fold_username(&text) {
@@ -45,5 +45,15 @@ pub(super) fn decode(text: &[u8]) -> Result<RefreshRecord, StoreError> {
             _ => return Err(fault()),
         },
     };
-    Ok(RefreshRecord { subject, began_at: UnixTime::from_secs(began_at), is_verified })
+    let known = [Basis::Cleared, Basis::Password, Basis::Passed];
+    let basis = known.into_iter().find(|known| name_of(*known) == stored).ok_or_else(fault)?;
+    Ok(RefreshRecord { subject, began_at: UnixTime::from_secs(began_at), basis })
+}
+
+const fn name_of(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Cleared => "cleared",
+        Basis::Password => "password",
+        Basis::Passed => "passed",
+    }
 }

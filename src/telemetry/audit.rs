@@ -82,6 +82,7 @@ const fn name(outcome: AuditOutcome) -> &'static str {
         AuditOutcome::UpstreamRefused => "upstream_refused",
         AuditOutcome::ReleasedWithoutFactor => "released_without_factor",
         AuditOutcome::ReleasedWithFactor(Means::Passcode) => "released_with_factor",
+        AuditOutcome::ReleasedWithFactor(Means::Device) => "released_with_device",
         AuditOutcome::ReleasedWithFactor(Means::RecoveryCode) => "released_with_recovery_code",
         AuditOutcome::ReleasedByRule => "released_by_rule",
         AuditOutcome::ReleasedByRefresh => "released_by_refresh",

@@ -52,3 +52,10 @@ pub const LIST_PAGE_MAX: usize = 1000;
 pub const PORTAL_FORM_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of the picture on the self-service pages.
 pub const LOGO_BYTES_MAX: u64 = 256 * 1024;
+/// Devices that are remembered for a subject; one more takes the place of the one that was used least lately.
+pub const DEVICES_MAX: usize = 10;
+/// Seconds within which a device's secret that was used already is no sign of theft: requests of one client may
+/// overlap.
+pub const DEVICE_GRACE_SECS: u64 = 60;
+/// Bytes of what is kept of a client's name for itself.
+pub const DEVICE_LABEL_BYTES_MAX: usize = 100;

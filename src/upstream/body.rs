@@ -117,6 +117,11 @@ impl UpstreamBody {
         Self(Kind::Full(Some(bytes)))
     }
 
+    /// Whether it comes from a client, who may take its time.
+    pub(super) const fn is_upload(&self) -> bool {
+        !matches!(self.0, Kind::Full(_))
+    }
+
     /// A client's body, streamed.
     pub const fn client(body: Incoming, progress: Progress) -> Self {
         Self(Kind::Client(body, progress))

@@ -45,6 +45,9 @@ impl UpstreamSettings {
     }
 }
 
+/// One in so many connections is never used for an upload.
+const RESERVED_PART: usize = 8;
+
 /// A thread's connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Pool(Rc<Inner>);
@@ -57,6 +60,8 @@ struct Inner {
     /// Whether [`close_unused`] runs.
     is_watched: Cell<bool>,
     open: Rc<Cell<usize>>,
+    /// Those that a client's body goes over, or its answer comes back on.
+    uploads: Rc<Cell<usize>>,
 }
 
 struct Connection {
@@ -93,6 +98,7 @@ struct Idle {
 pub(super) struct Lease {
     connection: Connection,
     pool: Rc<Inner>,
+    _upload: Option<Counted>,
 }
 
 impl fmt::Debug for Lease {
@@ -164,6 +170,7 @@ impl Pool {
             idle: RefCell::default(),
             is_watched: Cell::new(false),
             open: Rc::default(),
+            uploads: Rc::default(),
         })))
     }
 
@@ -184,6 +191,7 @@ impl Pool {
         mut request: Request<UpstreamBody>,
         progress: &Progress,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
+        let mut upload = self.0.begin_upload(request.body())?;
         loop {
             let (mut connection, is_reused) = match self.0.take_idle() {
                 Some(connection) => (connection, true),
@@ -195,7 +203,7 @@ impl Pool {
             };
             match answer {
                 Ok(response) => {
-                    let lease = Lease { connection, pool: Rc::clone(&self.0) };
+                    let lease = Lease { connection, pool: Rc::clone(&self.0), _upload: upload.take() };
                     let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                     let answer = if is_tunnel { AnswerBody::of_tunnel } else { AnswerBody::new };
                     return Ok(response.map(|body| answer(body, lease)));
@@ -211,6 +219,19 @@ impl Pool {
 }
 
 impl Inner {
+    /// Uploads leave some connections to others: whoever sends slowly must not keep everybody else from logging in.
+    fn begin_upload(&self, body: &UpstreamBody) -> Result<Option<Counted>, UpstreamError> {
+        if !body.is_upload() {
+            return Ok(None);
+        }
+        let connections_max = self.settings.connections_max;
+        let reserve = connections_max.div_ceil(RESERVED_PART).min(connections_max - 1);
+        if self.uploads.get() >= connections_max - reserve {
+            return Err(UpstreamError::Exhausted(connections_max));
+        }
+        Ok(Some(Counted::new(&self.uploads)))
+    }
+
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         // One that is not ready has an answer that overtook its request; it may still be sending.

@@ -1,7 +1,7 @@
 //! What is remembered of refresh tokens.
 
 use tfa_gateway::{
-    policy::refresh::RefreshRecord,
+    policy::refresh::{Basis, RefreshRecord},
     step_up::RefreshRegistry as _,
     types::{Secret, UnixTime},
 };
@@ -19,7 +19,7 @@ fn record(began_at: u64) -> RefreshRecord {
     RefreshRecord {
         subject: Some(subject("alice")),
         began_at: UnixTime::from_secs(began_at),
-        is_verified: true,
+        basis: Basis::Cleared,
     }
 }
 
@@ -28,7 +28,7 @@ on_both_stores! {
         let stand = Stand::new(kind);
         stand.run(async |store| {
             let (one, other) = (token("one"), token("other"));
-            let nobodys = RefreshRecord { subject: None, began_at: UnixTime::from_secs(7), is_verified: false };
+            let nobodys = RefreshRecord { subject: None, began_at: UnixTime::from_secs(7), basis: Basis::Passed };
             store.remember(&one, &record(1), 60, stand.now()).await.expect("remembered");
             store.remember(&other, &nobodys, 60, stand.now()).await.expect("remembered");
             store.remember(&one, &record(2), 60, stand.now()).await.expect("remembered");

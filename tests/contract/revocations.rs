@@ -291,7 +291,7 @@ fn a_file_of_the_first_layout_gets_a_place_for_revocations_and_keeps_its_enrolme
     let totp = stand.enrol_alice();
     let file = rusqlite::Connection::open(stand.file()).expect("the file");
     file.execute_batch(
-        "DROP TABLE refresh; DROP TABLE revocations; DROP TABLE recovery_ledger; DROP TABLE trail; DROP TABLE sessions; PRAGMA user_version = 1;",
+        "DROP TABLE refresh; DROP TABLE revocations; DROP TABLE recovery_ledger; DROP TABLE trail; DROP TABLE sessions; DROP TABLE devices; PRAGMA user_version = 1;",
     )
     .expect("as it was");
     drop(file);

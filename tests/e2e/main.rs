@@ -7,6 +7,7 @@ mod cases;
 mod cli;
 mod clients;
 mod demo;
+mod devices;
 mod formats;
 mod grants;
 mod identity;

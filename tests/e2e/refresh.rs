@@ -52,6 +52,15 @@ on_both_stores! {
         }
     }
 
+    fn what_a_password_alone_got_in_the_second_of_the_enrolment_ends_with_it(store: StoreKind) {
+        let stage = serving(store, "username");
+        let tokens: Vec<_> = (0..5).map(|_| refresh_token(&stage.send(&TokenRequest::alice()))).collect();
+        stage.enrol("alice");
+        for token in &tokens {
+            assert_from_before(&refreshed(&stage, token));
+        }
+    }
+
     fn a_refresh_token_of_which_nothing_is_known_needs_a_server_that_says_whose_it_is(store: StoreKind) {
         for (source, is_told) in [("username", false), ("token-info", true)] {
             let stage = serving(store, source);

@@ -199,6 +199,56 @@ fn more_requests_than_connections_are_answered_503() {
     exchange(&mut second, &mut server, "/third");
 }
 
+/// Whoever trickles uploads takes no place of those who log in.
+#[test]
+fn uploads_leave_connections_to_token_requests() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::with(&upstream.url(), &[("upstream.connections_max", "8")]);
+    let upload = "POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\na";
+    let slow: Vec<_> = (0..7)
+        .map(|_| {
+            let client = gateway.send(upload);
+            let mut server = upstream.accept();
+            server.read_through("a");
+            (client, server)
+        })
+        .collect();
+    gateway.send(upload).read_answer().0.assert_status(503);
+    let body = "grant_type=password&username=bob&password=x&client_id=c";
+    let mut client = gateway.send(format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let mut server = upstream.accept();
+    server.read_through(body);
+    server.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 25\r\n\r\n{\"error\":\"invalid_grant\"}");
+    client.read_answer().0.assert_status(400);
+}
+
+/// A server may check the password before the rest: its session is no token, and no less.
+#[test]
+fn a_refused_grant_gives_no_session() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let body = "grant_type=password&username=bob&password=x&client_id=c&scope=zzz";
+    let mut client = gateway.send(format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let mut server = upstream.accept();
+    server.read_through(body);
+    server.send(
+        "HTTP/1.1 400 Bad Request\r\nSet-Cookie: SESS=bob\r\nSet-Cookie: b=c\r\nContent-Length: 25\r\n\r\n\
+         {\"error\":\"invalid_scope\"}",
+    );
+    let (head, body) = client.read_answer();
+    head.assert_status(400);
+    head.assert_without(&["set-cookie"]);
+    assert!(body.contains("invalid_scope"), "{body}");
+}
+
 #[test]
 fn a_connection_that_closed_makes_room_for_another() {
     let upstream = Upstream::listen();

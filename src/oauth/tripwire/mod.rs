@@ -52,7 +52,7 @@ pub enum Sight {
 pub struct Tripwire(Reader);
 
 enum Reader {
-    Plain(Scanner),
+    Plain(Box<Scanner>),
     Gzip(Box<MultiGzDecoder<Sink>>),
     Brotli(Box<DecompressorWriter<Sink>>),
     Over,
@@ -106,7 +106,8 @@ impl Tripwire {
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<Option<Self>, Tripped> {
-        if [LOCATION, CONTENT_LOCATION, REFRESH].iter().any(|name| redirects_with_token(headers, name)) {
+        if [LOCATION, CONTENT_LOCATION, REFRESH].iter().any(|name| redirects_with_token(headers, name, known))
+        {
             return Err(Tripped::Redirect);
         }
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
@@ -129,7 +130,7 @@ impl Tripwire {
             coding => coding?,
         };
         Ok(Some(Self(match coding {
-            Coding::Identity => Reader::Plain(scanner),
+            Coding::Identity => Reader::Plain(Box::new(scanner)),
             Coding::Gzip => Reader::Gzip(Box::new(MultiGzDecoder::new(sink(scanner)))),
             Coding::Brotli => Reader::Brotli(Box::new(DecompressorWriter::new(sink(scanner), DECODED_BYTES))),
         })))
@@ -316,13 +317,25 @@ fn is_late_part(headers: &HeaderMap) -> bool {
     whole.is_none_or(|bytes| bytes <= TOKEN_ANSWER_BYTES_MAX)
 }
 
-fn redirects_with_token(headers: &HeaderMap, name: &HeaderName) -> bool {
+/// Whether the target of a redirect has a token in its fragment or its query (OAuth 2.0 Multiple Response Type Encoding
+/// Practices section 2.1), other than one that the client has already.
+fn redirects_with_token(headers: &HeaderMap, name: &HeaderName, known: &Known) -> bool {
+    let issues = |parameters: &[u8], is_token: &dyn Fn(&[u8]) -> bool| {
+        let parameters: Vec<u8> = percent_decode(parameters).collect();
+        ["access_token=", "id_token="].iter().any(|name| {
+            memchr::memmem::find_iter(&parameters, name.as_bytes()).any(|at| {
+                let rest = &parameters[at + name.len()..];
+                is_token(&rest[..memchr::memchr2(b'&', b'#', rest).unwrap_or(rest.len())])
+            })
+        })
+    };
     headers.get_all(name).iter().any(|value| {
-        let Some(hash) = memchr::memchr(b'#', value.as_bytes()) else { return false };
-        let fragment: Vec<u8> = percent_decode(&value.as_bytes()[hash..]).collect();
-        ["access_token=", "id_token="]
-            .iter()
-            .any(|name| memchr::memmem::find(&fragment, name.as_bytes()).is_some())
+        let target = value.as_bytes();
+        let (url, fragment) = target.split_at(memchr::memchr(b'#', target).unwrap_or(target.len()));
+        let query = memchr::memchr(b'?', url).map_or(&b""[..], |at| &url[at..]);
+        // Sites carry parameters of all kinds on in a query; nobody puts anything but a token into a fragment.
+        issues(fragment, &|value| !known.holds(value, true))
+            || issues(query, &|value| known::may_be_token(value) && !known.holds(value, true))
     })
 }
 

@@ -18,14 +18,15 @@ pub(super) enum Finding {
 /// The words that every issued access token goes by (RFC 6749 sections 4.2.2 and 5.1).
 pub(super) const NEEDLE: &[u8] = b"access_token";
 
-/// Bytes before the words that are looked at: the start of a URL's fragment.
-pub(super) const BEFORE_MAX: usize = 512;
+/// Bytes before the words that are looked at: the start of a URL's fragment,
+/// with other tokens in it (`#state=…&id_token=…&access_token=…`).
+pub(super) const BEFORE_MAX: usize = 4 * 1024;
 /// Bytes of a form field, with a signed token for its value, before or after the words.
 pub(super) const AFTER_MAX: usize = 8 * 1024;
 /// `#`, and how pages and scripts escape it.
-const HASHES: [&[u8]; 6] = [b"#", b"%23", b"\\x23", b"\\u0023", b"&#35;", b"&#x23;"];
+const HASHES: [&[u8]; 7] = [b"#", b"%23", b"\\x23", b"\\u0023", b"&#35;", b"&#x23;", b"&num;"];
 /// `=`, likewise.
-const EQUALS: [&[u8]; 4] = [b"=", b"%3d", b"\\u003d", b"\\x3d"];
+const EQUALS: [&[u8]; 7] = [b"=", b"%3d", b"\\u003d", b"\\x3d", b"&#61;", b"&#x3d;", b"&equals;"];
 /// Bytes of white space between a name, a colon and a value.
 const SPACE_MAX: usize = 1024;
 
@@ -45,13 +46,33 @@ pub(super) fn member(text: &[u8], at: usize, known: &Known) -> Finding {
 
 /// Whether a value, of which the text may hold the beginning only, is handed over.
 fn issued(value: &[u8], known: &Known) -> Finding {
-    let end = value.iter().position(|b| matches!(b, b'"' | b'\\'));
-    let seen = &value[..end.unwrap_or(value.len())];
-    match end {
-        _ if !known.holds(seen, end.is_some()) => Finding::Token,
-        Some(_) => Finding::Words,
-        None if seen.len() > AFTER_MAX => Finding::Token,
-        None => Finding::Unsure,
+    let (seen, is_whole) = text_of(value);
+    match is_whole {
+        _ if !known.holds(&seen, is_whole) => Finding::Token,
+        true => Finding::Words,
+        false if seen.len() > AFTER_MAX => Finding::Token,
+        false => Finding::Unsure,
+    }
+}
+
+/// A value up to its closing quote, with `/` where it is escaped, as PHP does; and whether the quote is there.
+fn text_of(value: &[u8]) -> (Vec<u8>, bool) {
+    let mut text = Vec::with_capacity(64);
+    let mut rest = value;
+    loop {
+        match rest {
+            [] | [b'\\'] => return (text, false),
+            [b'\\', b'/', ..] => {
+                text.push(b'/');
+                rest = &rest[2..];
+            }
+            // A quote, also of a string within a string; whatever else is escaped is no part of any token.
+            [b'"' | b'\\', ..] => return (text, true),
+            [first, ..] => {
+                text.push(*first);
+                rest = &rest[1..];
+            }
+        }
     }
 }
 
@@ -124,14 +145,18 @@ pub(super) fn fragment(text: &[u8], at: usize) -> Finding {
     Finding::Words
 }
 
-/// A form as the body: `access_token=…`, behind nothing but other parameters.
+/// A form as the body: `access_token=…`, behind nothing but other parameters, of which the text may hold the end only.
 pub(super) fn form(text: &[u8], at: usize) -> Finding {
     let before = text[..at].trim_ascii_start();
-    let is_of_form = |b: &u8| is_of_token(*b) || matches!(b, b'&' | b'=' | b'*');
-    if before.last().is_none_or(|b| *b == b'&') && before.iter().all(is_of_form) {
+    if before.last().is_none_or(|b| *b == b'&') && is_of_form(before) {
         return after_equals(&text[at + NEEDLE.len()..]).unwrap_or_else(|finding| finding);
     }
     Finding::Words
+}
+
+/// Whether a text can be a piece of a form.
+pub(super) fn is_of_form(text: &[u8]) -> bool {
+    text.iter().all(|b| is_of_token(*b) || matches!(b, b'&' | b'=' | b'*'))
 }
 
 fn after_equals(rest: &[u8]) -> Result<Finding, Finding> {
@@ -184,7 +209,8 @@ pub(super) fn hidden_field(text: &[u8], at: usize) -> Finding {
     let tag = [&before[start..], &after[..end]].concat().to_ascii_lowercase();
     let has = |what: &[u8]| memchr::memmem::find(&tag, what).is_some();
     let is_filled = memchr::memmem::find(&tag, b"value").is_some_and(|value| {
-        let rest = tag[value + 5..].iter().filter(|b| !matches!(b, b'=' | b'"' | b'\'' | b' '));
+        let is_between = |b: &&u8| b.is_ascii_whitespace() || matches!(b, b'=' | b'"' | b'\'' | b'\\');
+        let rest = tag[value + 5..].iter().filter(|b| !is_between(b));
         rest.take(1).any(|b| is_of_token(*b))
     });
     if has(b"hidden") && is_filled { Finding::Token } else { Finding::Words }
@@ -193,6 +219,8 @@ pub(super) fn hidden_field(text: &[u8], at: usize) -> Finding {
 fn is_name_attribute(tag: &[u8]) -> bool {
     let trimmed = tag.trim_ascii_end();
     let trimmed = trimmed.strip_suffix(b"\"").or_else(|| trimmed.strip_suffix(b"'")).unwrap_or(trimmed);
+    // Within a string, its quotes are escaped.
+    let trimmed = trimmed.strip_suffix(b"\\").unwrap_or(trimmed);
     let Some(name) = trimmed.trim_ascii_end().strip_suffix(b"=") else { return false };
     name.trim_ascii_end().to_ascii_lowercase().ends_with(b"name")
 }

@@ -22,6 +22,8 @@ const TEXT_WATCHED_MAX: usize = 64 * 1024;
 const JSON_WATCHED_MAX: usize = 8 * 1024 * 1024;
 /// Bytes by which a body is told to be JSON, a page, or neither.
 const START_BYTES: usize = 64;
+/// Bytes on either side of a cut in which the words may stand across it, every letter escaped.
+const SEAM_MAX: usize = 256;
 /// Bytes that are kept of what was seen, for what comes.
 const KEPT_MAX: usize = BEFORE_MAX + AFTER_MAX;
 
@@ -57,13 +59,24 @@ pub(super) struct Scanner {
     seen: usize,
     /// What was found last: a piece without a byte changes nothing.
     last: Finding,
+    /// Whether all that was seen can be a form.
+    is_form: bool,
     /// Bytes since a form field began whose tag has not ended: what stands in it may be a token.
     in_field: Option<usize>,
 }
 
 impl Scanner {
     pub(super) const fn new(declared: Declared, known: Known) -> Self {
-        Self { declared, known, kind: None, kept: Vec::new(), seen: 0, last: Finding::Words, in_field: None }
+        Self {
+            declared,
+            known,
+            kind: None,
+            kept: Vec::new(),
+            seen: 0,
+            last: Finding::Words,
+            is_form: true,
+            in_field: None,
+        }
     }
 
     /// Whether nothing more is looked for.
@@ -102,6 +115,7 @@ impl Scanner {
         if !piece.is_empty() {
             let piece = narrowed(piece);
             self.last = self.look(&piece, false);
+            self.is_form = self.is_form && patterns::is_of_form(piece.trim_ascii());
             self.seen += piece.len();
         }
         self.last
@@ -120,7 +134,8 @@ impl Scanner {
 
     fn look(&mut self, piece: &[u8], is_last: bool) -> Finding {
         if self.kind.is_none() {
-            let start: Vec<u8> = self.kept.iter().chain(piece).take(START_BYTES).copied().collect();
+            let start = self.kept.iter().chain(piece).skip_while(|b| b.is_ascii_whitespace());
+            let start: Vec<u8> = start.take(START_BYTES).copied().collect();
             self.kind = kind(self.declared, &start, is_last);
         }
         if self.kind.is_none() && self.declared == Declared::File {
@@ -138,12 +153,11 @@ impl Scanner {
             return if in_field { Finding::Unsure } else { Finding::Words };
         }
         let mut whole = std::mem::take(&mut self.kept);
-        let is_from_start = self.seen == whole.len();
         whole.extend_from_slice(piece);
         let text = if kind == Kind::Page { Cow::Borrowed(whole.as_slice()) } else { unescaped(&whole) };
         let finding = WORDS
             .find_iter(&text)
-            .map(|at| self.judge(&text, at, kind, is_from_start))
+            .map(|at| self.judge(&text, at, kind))
             .max()
             .unwrap_or(Finding::Words)
             .max(if in_field { Finding::Unsure } else { Finding::Words });
@@ -151,14 +165,15 @@ impl Scanner {
         finding
     }
 
-    fn judge(&self, text: &[u8], at: usize, kind: Kind, is_from_start: bool) -> Finding {
+    fn judge(&self, text: &[u8], at: usize, kind: Kind) -> Finding {
         let in_page = || patterns::fragment(text, at).max(patterns::hidden_field(text, at));
         match kind {
             Kind::Ignored => Finding::Words,
-            Kind::Json => patterns::member(text, at, &self.known),
+            // Pieces of pages come in JSON, too, and addresses to go to.
+            Kind::Json => patterns::member(text, at, &self.known).max(in_page()),
             Kind::Page => in_page(),
             Kind::Text => {
-                let form = if is_from_start { patterns::form(text, at) } else { Finding::Words };
+                let form = if self.is_form { patterns::form(text, at) } else { Finding::Words };
                 patterns::member(text, at, &self.known)
                     .max(in_page())
                     .max(patterns::element(text, at))
@@ -187,14 +202,15 @@ impl Scanner {
 
     /// Whether the words may stand in the piece, or across its beginning.
     fn is_suspect(&self, piece: &[u8], kind: Kind) -> bool {
-        if may_hold(piece, kind) {
+        // What was not decided is looked at again, with what has come.
+        if self.last == Finding::Unsure || may_hold(piece, kind) {
             return true;
         }
         if self.kept.is_empty() {
             return false;
         }
-        let mut seam = self.kept.clone();
-        seam.extend_from_slice(&piece[..piece.len().min(BEFORE_MAX)]);
+        let mut seam = self.kept[self.kept.len().saturating_sub(SEAM_MAX)..].to_vec();
+        seam.extend_from_slice(&piece[..piece.len().min(SEAM_MAX)]);
         may_hold(&seam, kind)
     }
 
@@ -266,7 +282,8 @@ fn is_letter(text: &[u8], at: usize) -> bool {
     }
 }
 
-/// The text with every escaped letter as itself.
+/// The text with every escaped character as itself, and a quote as one within a string. (PHP escapes quotes, brackets
+/// and `&` so, where its output may stand in a page.)
 fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     if ESCAPE.find(text).is_none() {
         return Cow::Borrowed(text);
@@ -278,9 +295,12 @@ fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
             .get(at + 4..at + 6)
             .and_then(|hex| std::str::from_utf8(hex).ok())
             .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-            .filter(|byte| matches!(byte, 0x40..=0x7F));
+            .filter(|byte| matches!(byte, 0x20..=0x7F));
         plain.extend_from_slice(&rest[..at]);
         if let Some(byte) = byte {
+            if matches!(byte, b'"' | b'\\') {
+                plain.push(b'\\');
+            }
             plain.push(byte);
             rest = &rest[at + 6..];
         } else {

@@ -92,6 +92,35 @@ fn issuing() -> Vec<(&'static str, String)> {
             "text/html",
             format!("{page}<meta http-equiv=refresh content='0;url=https://a/cb#access_token={TOKEN}'>"),
         ),
+        // What PHP makes of JSON that may stand in a page, and JSON within it.
+        (
+            "application/json",
+            format!("{{\"data\":\"{{\\u0022access_token\\u0022:\\u0022{TOKEN}\\u0022}}\"}}"),
+        ),
+        (
+            "application/json",
+            format!("{{\"d\":\"{{\\\\u0022access_token\\\\u0022:\\\\u0022{TOKEN}\\\\u0022}}\"}}"),
+        ),
+        (
+            "application/json",
+            format!(
+                "[{{\"command\":\"insert\",\"data\":\"\\u003Cinput type=\\u0022hidden\\u0022 \
+                 name=\\u0022access_token\\u0022 value=\\u0022{TOKEN}\\u0022\\u003E\"}}]"
+            ),
+        ),
+        ("application/json", format!("[{{\"url\":\"https:\\/\\/app\\/cb#access_token={TOKEN}\"}}]")),
+        // Behind another token, and written as frameworks escape attributes.
+        (
+            "text/html",
+            format!(
+                "{page}<script>location='https://a/cb#id_token={}&access_token={TOKEN}'",
+                "x".repeat(2000)
+            ),
+        ),
+        ("", format!("token_type=bearer&id_token={}&access_token={TOKEN}&expires=1", "x".repeat(2000))),
+        ("text/html", format!("{page}<a href=\"https://a/cb&#x23;access_token&#x3d;{TOKEN}\">")),
+        ("text/html", format!("{page}<input type=\"hidden\" name=\"access_token\" value=\n\"{TOKEN}\">")),
+        ("text/javascript", format!("{}{{\"access_token\":\"{TOKEN}\"}}", "\n".repeat(70))),
         ("text/html", format!("{page}<a href=\"https://a/cb\\u0023access_token\\u003d{TOKEN}\">")),
         (
             "text/html",
@@ -158,6 +187,19 @@ fn a_token_that_the_client_has_already_passes_and_no_other_does() {
     for known in [knows("/x", None), knows("/oauth2/tokens/2YotnFZFEjr1zCsicMWpAB", Some("Bearer 2Yotn"))] {
         assert_eq!(tripped(&known), Some(Tripped::Body), "{known:?}");
     }
+    // A slash that is escaped ends no token.
+    let known = knows("/x?x=constant-prefix-16", None);
+    let longer =
+        pass_to(&known, &typed("application/json"), &[br#"{"access_token":"constant-prefix-16\/SECRET"}"#]).1;
+    assert_eq!(longer, Some(Tripped::Body));
+    let slashed = knows("/x?x=constant/prefix/16", None);
+    let same =
+        pass_to(&slashed, &typed("application/json"), &[br#"{"access_token":"constant\/prefix\/16"}"#]).1;
+    assert_eq!(same, None);
+    // Nobody repeats a token for ever: each time, the request is searched.
+    let often = format!("[{}]", body.clone() + &format!(",{body}").repeat(200));
+    let repeated = knows(&format!("/oauth2/tokens/{TOKEN}"), None);
+    assert_eq!(pass_to(&repeated, &typed("application/json"), &[often.as_bytes()]).1, Some(Tripped::Body));
     let short = pass_to(&knows("/a", None), &typed("application/json"), &[br#"{"access_token":"a"}"#]).1;
     assert_eq!(short, Some(Tripped::Body));
 }
@@ -288,6 +330,8 @@ fn a_redirect_with_a_token_is_stopped() {
         format!("https://a/cb#state=x&access_token={TOKEN}"),
         format!("/cb#access%5Ftoken%3D{TOKEN}"),
         format!("https://a/cb#id_token={TOKEN}"),
+        format!("https://a/cb?access_token={TOKEN}"),
+        format!("https://a/cb?state=x&access%5Ftoken={TOKEN}&y=z#top"),
     ] {
         let head = headers(&[(LOCATION, &target)]);
         assert_eq!(pass(&head, &[]).1, Some(Tripped::Redirect), "{target}");

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc;
 
 use super::{
-    expiring,
+    devices, expiring,
     file::StoreFile,
     ledger, revocations, trail,
     worker::{self, Job, WAITING_MAX},
@@ -23,10 +23,16 @@ use crate::step_up::StoreError;
 /// `TFAG`: tells our files from others'.
 const APPLICATION_ID: i32 = 0x5446_4147;
 /// The layout that this version reads and writes.
-const SCHEMA_VERSION: i32 = 6;
+const SCHEMA_VERSION: i32 = 7;
 /// What each layout added to the one before it, from the second on.
-const ADDED: [&str; 5] =
-    [revocations::SCHEMA, expiring::REFRESH_SCHEMA, ledger::SCHEMA, trail::SCHEMA, expiring::SESSIONS_SCHEMA];
+const ADDED: [&str; 6] = [
+    revocations::SCHEMA,
+    expiring::REFRESH_SCHEMA,
+    ledger::SCHEMA,
+    trail::SCHEMA,
+    expiring::SESSIONS_SCHEMA,
+    devices::SCHEMA,
+];
 const SCHEMA: &str = "
     CREATE TABLE factors (
         subject TEXT NOT NULL,

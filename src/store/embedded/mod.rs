@@ -6,6 +6,7 @@
 //! accepts nothing.
 
 mod database;
+mod devices;
 mod expiring;
 mod file;
 mod ledger;
@@ -65,6 +66,9 @@ impl EmbeddedStore {
                 }
                 if change.forgets_failures {
                     unlock(connection, &subject)?;
+                }
+                if change.forgets_devices {
+                    devices::forget(connection, &subject, None)?;
                 }
                 if let Some((spent, at)) = &change.spends {
                     let mut ledger = read_ledger(connection, LEDGER, &subject)?;

@@ -5,6 +5,7 @@
 //! no factor that opens is an error, never "not enrolled".
 
 mod connection;
+mod devices;
 mod expiring;
 mod keys;
 mod marker;

@@ -68,6 +68,7 @@ pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> Option<Response> 
             Ok(0) => return parse(&received, true),
             Ok(n) => received.extend_from_slice(&buffer[..n]),
             Err(e) if e.kind() == ErrorKind::ConnectionReset => return parse(&received, true),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => {
                 panic!("no answer from {address}: {e}; so far:\n{}", String::from_utf8_lossy(&received))
             }

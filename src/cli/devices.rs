@@ -1,0 +1,69 @@
+//! `devices`: the clients that are remembered for a subject.
+
+use std::io::{self, Write as _};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{CliError, administer, list::rfc3339, subject};
+use crate::config::Settings;
+
+/// Whose devices.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  tfa-gateway devices alice\n  tfa-gateway devices alice --forget 4f2c9a7e01d3b586\n  tfa-gateway devices alice --forget-all"
+)]
+pub(super) struct Arguments {
+    /// The user name
+    subject: String,
+    /// Forget this device
+    #[arg(long, value_name = "DEVICE", conflicts_with = "forget_all")]
+    forget: Option<String>,
+    /// Forget all of them
+    #[arg(long)]
+    forget_all: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
+    let subject = subject::resolve(&arguments.subject)?;
+    if arguments.forget_all || arguments.forget.is_some() {
+        let id = arguments.forget.as_deref().map(subject::factor_id).transpose()?;
+        let otherwise = "no device was forgotten";
+        let forgotten =
+            administer(settings, otherwise, async |admin| admin.forget_devices(&subject, id.as_ref()).await)?;
+        if arguments.json {
+            println!("{}", json!({ "subject": subject.as_str(), "devices_forgotten": forgotten }));
+        } else {
+            println!("{subject}: {forgotten} device(s) forgotten; a code is asked for there again");
+        }
+        return Ok(());
+    }
+    let otherwise = "the devices are not known";
+    let devices = administer(settings, otherwise, async |admin| admin.devices(&subject).await)?;
+    let mut out = io::stdout().lock();
+    for stored in &devices {
+        let device = &stored.device;
+        let written = if arguments.json {
+            let line = json!({
+                "id": stored.id.as_str(),
+                "client_id": device.client_id,
+                "label": device.label,
+                "created_at": device.created_at.as_secs(),
+                "used_at": device.used_at.as_secs(),
+                "forget_at": device.forget_at.as_secs(),
+            });
+            writeln!(out, "{line}")
+        } else {
+            let label = device.label.as_deref().unwrap_or("-");
+            let (used, forget) = (rfc3339(device.used_at), rfc3339(device.forget_at));
+            writeln!(out, "{}\t{}\t{label}\tused {used}\tuntil {forget}", stored.id, device.client_id)
+        };
+        if written.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

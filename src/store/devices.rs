@@ -1,0 +1,92 @@
+//! Remembered devices, in whichever store there is.
+
+use super::{Backend, Store, device_record, fields};
+use crate::{
+    policy::device::Device,
+    step_up::{DeviceStore, StoreError, StoredDevice},
+    types::{FactorId, SubjectId, UnixTime, limits::DEVICES_MAX},
+};
+
+impl Store {
+    fn open_device(
+        &self,
+        subject: &SubjectId,
+        id: &FactorId,
+        raw: &[u8],
+    ) -> Result<StoredDevice, StoreError> {
+        let open = || self.keys.with(|ring| device_record::open(ring, subject, id, raw.to_vec()));
+        match open() {
+            Err(StoreError::Sealed { source, .. }) if self.keys.reread_after(&source) => open(),
+            other => other,
+        }
+    }
+
+    /// Writes a device over what was read, or where there was none.
+    async fn put_device(
+        &self,
+        subject: &SubjectId,
+        id: &FactorId,
+        read: Option<&[u8]>,
+        device: &Device,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let record = self.keys.with(|ring| device_record::seal(ring, subject, id, device))?;
+        let for_secs = now.secs_until(device.forget_at);
+        match &self.backend {
+            Backend::Redis(store) => store.put_device(subject, id, read, &record, for_secs).await,
+            Backend::Embedded(store) => store.put_device(subject, id, read, record, device.forget_at).await,
+        }
+    }
+}
+
+impl DeviceStore for Store {
+    async fn device(&self, subject: &SubjectId, id: &FactorId) -> Result<Option<StoredDevice>, StoreError> {
+        let raw = match &self.backend {
+            Backend::Redis(store) => store.device(subject, id).await?,
+            Backend::Embedded(store) => store.device(subject, id).await?,
+        };
+        raw.map(|raw| self.open_device(subject, id, &raw)).transpose()
+    }
+
+    async fn devices(&self, subject: &SubjectId) -> Result<Vec<StoredDevice>, StoreError> {
+        let all = match &self.backend {
+            Backend::Redis(store) => store.devices(subject).await?.into_iter().collect(),
+            Backend::Embedded(store) => store.devices(subject).await?,
+        };
+        all.iter().map(|(id, raw)| self.open_device(subject, &fields::parse_id(id)?, raw)).collect()
+    }
+
+    async fn add_device(
+        &self,
+        subject: &SubjectId,
+        id: &FactorId,
+        device: &Device,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let mut others = self.devices(subject).await?;
+        others.sort_by_key(|other| other.device.used_at);
+        let over = others.iter().filter(|other| other.device.forget_at <= now);
+        let too_many = (others.len() + 1).saturating_sub(DEVICES_MAX);
+        for gone in over.chain(others.iter().take(too_many)) {
+            self.forget_devices(subject, Some(&gone.id)).await?;
+        }
+        self.put_device(subject, id, None, device, now).await.map(drop)
+    }
+
+    async fn replace_device(
+        &self,
+        subject: &SubjectId,
+        read: &StoredDevice,
+        device: &Device,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        self.put_device(subject, &read.id, Some(&read.raw), device, now).await
+    }
+
+    async fn forget_devices(&self, subject: &SubjectId, id: Option<&FactorId>) -> Result<usize, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.forget_devices(subject, id).await,
+            Backend::Embedded(store) => store.forget_devices(subject, id).await,
+        }
+    }
+}
