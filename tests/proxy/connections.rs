@@ -205,7 +205,7 @@ fn uploads_leave_connections_to_token_requests() {
     let upstream = Upstream::listen();
     let gateway = Gateway::with(&upstream.url(), &[("upstream.connections_max", "8")]);
     let upload = "POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\na";
-    let slow: Vec<_> = (0..7)
+    let _slow: Vec<_> = (0..7)
         .map(|_| {
             let client = gateway.send(upload);
             let mut server = upstream.accept();
