@@ -15,8 +15,8 @@ const LAYERS: &[&[&str]] = &[
     &["factor", "oauth", "identity", "headers", "sealing"],
     &["policy"],
     &["step_up"],
-    &["store", "upstream", "telemetry"],
-    &["edge", "admin", "portal"],
+    &["store", "upstream", "telemetry", "admin"],
+    &["edge", "api", "portal"],
     &["app", "cli", "config", "main", "lib"],
 ];
 

@@ -4,6 +4,7 @@
 //! with its key, the rule and the value; a key that nobody reads is a fault; a value that may hold a
 //! password is never shown.
 
+mod admin;
 mod grants;
 mod identity;
 mod policy;
@@ -12,6 +13,7 @@ mod revocation;
 mod secret_file;
 mod sections;
 mod settings;
+mod table;
 
 use std::{fmt, net::SocketAddr, path::Path};
 
