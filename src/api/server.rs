@@ -45,7 +45,7 @@ pub struct ApiSettings {
 pub struct Api {
     settings: ApiSettings,
     store: Rc<Store>,
-    slowness: Slowness,
+    slowness: Rc<Slowness>,
     changes: Changes,
 }
 
@@ -60,7 +60,7 @@ struct Changes {
 impl Api {
     /// On this thread's store.
     pub fn new(settings: ApiSettings, store: Rc<Store>) -> Rc<Self> {
-        Rc::new(Self { settings, store, slowness: Slowness::default(), changes: Changes::default() })
+        Rc::new(Self { settings, store, slowness: Rc::default(), changes: Changes::default() })
     }
 
     /// Whether a path is the API's.
