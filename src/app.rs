@@ -4,6 +4,7 @@
 //! share nothing but the configuration they were built from; whatever ends one of them ends the process.
 
 use std::{
+    cell::Cell,
     future::pending,
     io,
     net::{SocketAddr, TcpListener},
@@ -12,7 +13,7 @@ use std::{
     thread,
 };
 
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -23,12 +24,14 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
+    api::Api,
     config::Settings,
     edge::{
-        Gateway, GatewayBody,
+        ClientName, Gateway, GatewayBody,
         health::Health,
         listener::{self, ListenSettings},
     },
+    headers::client_addr::Peer,
     portal::Portal,
     step_up::Clock as _,
     store::{Opener, Store, StoreOpenError},
@@ -136,9 +139,18 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
             let meter = Arc::new(metrics.clone());
             RevocationWorker::start(channel, inbox, &store, SystemClock, meter)
         });
-        let health = Rc::new(Health { store, upstream: back_channel, metrics });
-        let admin =
-            tokio::task::spawn_local(serve_admin(admin_listener, Arc::clone(&settings), health, stopped));
+        let api = settings.api.clone().map(|api| Api::new(api, Rc::clone(&store)));
+        let private = Private {
+            health: Rc::new(Health { store, upstream: back_channel, metrics }),
+            api: api.clone(),
+            stopped,
+        };
+        let admin = tokio::task::spawn_local(serve_admin(admin_listener, Arc::clone(&settings), private));
+        if api.is_some() && settings.admin_tls.is_none() && !addresses.admin.ip().is_loopback() {
+            warn!(
+                "tokens and secrets of the administration API are not encrypted: set admin.certificate_file"
+            );
+        }
         // Before anyone is told that we listen: from here on a signal drains instead of killing.
         let mut stop_signals = StopSignals::new()?;
         info!(gateway = %addresses.gateway, admin = %addresses.admin, upstream = %settings.upstream.url,
@@ -152,6 +164,9 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
         // Receivers that are gone have stopped already.
         let _ = stop.send(true);
         while ended.recv().await.is_some() {}
+        if let Some(api) = api {
+            api.close().await;
+        }
         admin.abort();
         if let Some(revocation) = revocation {
             revocation.stop().await;
@@ -256,6 +271,7 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
             trusted_proxies: settings.trusted_proxies.clone(),
             messages: settings.messages.clone(),
             orphans,
+            detached: Cell::new(0),
             under_way,
         });
         let answer = move |request: Request<Incoming>, peer| {
@@ -278,18 +294,34 @@ fn serve_thread(parts: Parts, listener: TcpListener) -> Result<(), AppError> {
     })
 }
 
-/// The private listener. It answers until the process ends, so that a drain can be watched.
-async fn serve_admin(
-    listener: TcpListener,
-    settings: Arc<Settings>,
+/// What the private listener leads to.
+#[derive(Clone)]
+struct Private {
     health: Rc<Health>,
+    api: Option<Rc<Api>>,
     stopped: watch::Receiver<bool>,
-) {
-    let answer = move |request, _| {
-        let (health, is_stopping) = (Rc::clone(&health), *stopped.borrow());
-        async move { health.answer(&request, is_stopping).await }
-    };
-    let listen = ListenSettings::at(settings.admin_address);
+}
+
+impl Private {
+    /// Probes and metrics are for whoever reaches the listener; the API asks who calls.
+    async fn answer(self, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
+        let is_stopping = *self.stopped.borrow();
+        match self.api.filter(|_| Api::has(request.uri().path())) {
+            Some(api) => {
+                let client = request.extensions().get::<ClientName>().cloned();
+                let certificate = client.as_ref().map(ClientName::as_str);
+                api.answer(request, peer.address, certificate).await.map(GatewayBody::from)
+            }
+            None => self.health.answer(&request, is_stopping).await,
+        }
+    }
+}
+
+/// The private listener. It answers until the process ends, so that a drain can be watched.
+async fn serve_admin(listener: TcpListener, settings: Arc<Settings>, private: Private) {
+    let answer = move |request, peer| private.clone().answer(request, peer);
+    let listen =
+        ListenSettings { tls: settings.admin_tls.clone(), ..ListenSettings::at(settings.admin_address) };
     let (_never, never) = watch::channel(false);
     if let Err(error) = listener::serve(listener, &listen, settings.drain_timeout, never, answer).await {
         error!(%error, "the private listener ended");

@@ -15,9 +15,8 @@ const LAYERS: &[&[&str]] = &[
     &["factor", "oauth", "identity", "headers", "sealing"],
     &["policy"],
     &["step_up"],
-    &["store", "upstream", "telemetry"],
-    &["admin"],
-    &["edge", "portal"],
+    &["store", "upstream", "telemetry", "admin"],
+    &["edge", "api", "portal"],
     &["app", "cli", "config", "main", "lib"],
 ];
 

@@ -27,6 +27,32 @@ pub enum AdminError {
     WrongPasscode,
 }
 
+/// What a reset removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reset {
+    /// Factors that counted.
+    pub factors_removed: usize,
+    /// Factors that waited for their confirmation.
+    pub pending_factors_removed: usize,
+    /// Unused recovery codes.
+    pub recovery_codes_removed: usize,
+    /// Whether there were failures or a lock.
+    pub unlocked: bool,
+}
+
+impl Reset {
+    /// The documented JSON.
+    pub fn to_json(self, subject: &SubjectId) -> serde_json::Value {
+        serde_json::json!({
+            "subject": subject.as_str(),
+            "factors_removed": self.factors_removed,
+            "pending_factors_removed": self.pending_factors_removed,
+            "recovery_codes_removed": self.recovery_codes_removed,
+            "unlocked": self.unlocked,
+        })
+    }
+}
+
 /// Administration on somebody's behalf.
 #[derive(Debug)]
 pub struct Administration<'a, S, C> {
@@ -95,15 +121,17 @@ where
         Ok(left)
     }
 
-    /// Gives a factor another name.
+    /// Gives a factor another name. Returns the name as it is kept.
     pub async fn rename_factor(
         &self,
         subject: &SubjectId,
         factor: &FactorId,
         label: Option<String>,
-    ) -> Result<(), AdminError> {
-        self.store.rename_factor(subject, factor, checked_label(label)?).await?;
-        self.record(ChangeKind::Renamed, subject, Some(factor.as_str())).await
+    ) -> Result<Option<String>, AdminError> {
+        let label = checked_label(label)?;
+        self.store.rename_factor(subject, factor, label.clone()).await?;
+        self.record(ChangeKind::Renamed, subject, Some(factor.as_str())).await?;
+        Ok(label)
     }
 
     /// Makes new recovery codes in the place of the old ones.
@@ -126,6 +154,27 @@ where
         let unlocked = self.store.unlock(subject).await?;
         self.record(ChangeKind::Unlocked, subject, None).await?;
         Ok(unlocked)
+    }
+
+    /// Takes a subject back to the password alone, as if it had never enrolled. What was removed is counted just
+    /// before, so that what another one adds or removes meanwhile may not be in the count.
+    pub async fn reset(&self, subject: &SubjectId) -> Result<Reset, AdminError> {
+        let before = self.store.status(subject).await?;
+        if before.alias_of.is_some() {
+            return Err(
+                StoreError::Refused("that name is an alias; reset the subject that it leads to").into()
+            );
+        }
+        // Locks first: to remove the factors forgets them as well, and would not say so.
+        let unlocked = self.unlock(subject).await?;
+        let factors_removed = self.disable(subject).await?;
+        let pending_factors_removed = before.factors.iter().filter(|factor| factor.is_pending).count();
+        Ok(Reset {
+            factors_removed,
+            pending_factors_removed,
+            recovery_codes_removed: before.recovery_codes,
+            unlocked,
+        })
     }
 
     /// Makes a name, such as an e-mail address, another name of a subject. An alias leads to a subject, never to itself

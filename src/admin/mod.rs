@@ -1,4 +1,4 @@
-//! Layer 5: administration as use cases. The command line, the administration API and the self-service page call
+//! Layer 4: administration as use cases. The command line, the administration API and the self-service page call
 //! the same ones.
 //!
 //! Invariants: a secret or a recovery code is in what making it returns, once, and in nothing else; every change
@@ -8,6 +8,6 @@ mod change;
 mod enrol;
 mod status;
 
-pub use change::{AdminError, Administration};
+pub use change::{AdminError, Administration, Reset};
 pub use enrol::{Enrolled, NewEnrolment, RecoveryCodes};
 pub use status::{StatusReport, event_json, name_json};

@@ -4,6 +4,7 @@
 //! configuration are wrong, and nothing was done.
 
 mod alias;
+mod api_token;
 mod check_config;
 mod completions;
 mod demo;
@@ -78,6 +79,8 @@ enum Command {
     Audit(list::AuditArguments),
     /// Say which rule of the configuration decides over a log-in, and why
     Explain(explain::Arguments),
+    /// Make a token for a client of the administration API
+    ApiToken(api_token::Arguments),
     /// Work on the key file that seals the secrets in the store
     #[command(subcommand)]
     Keys(keys::Command),
@@ -134,6 +137,7 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::Devices(arguments) => devices::run(&settings()?, arguments),
         Command::Alias(arguments) => alias::run(&settings()?, arguments),
         Command::Explain(arguments) => explain::run(&settings()?, arguments),
+        Command::ApiToken(arguments) => api_token::run(arguments),
         Command::Keys(command) => keys::run(&settings()?, command),
         Command::CheckConfig => {
             check_config::run(&settings()?);

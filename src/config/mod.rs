@@ -4,6 +4,7 @@
 //! with its key, the rule and the value; a key that nobody reads is a fault; a value that may hold a
 //! password is never shown.
 
+mod admin;
 mod client;
 mod grants;
 mod identity;
@@ -13,6 +14,7 @@ mod reader;
 mod revocation;
 mod sections;
 mod settings;
+mod table;
 
 use std::{fmt, net::SocketAddr, path::Path};
 

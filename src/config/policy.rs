@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use figment::value::{Dict, Value};
 use jiff::{civil::Weekday, tz::TimeZone};
 
-use super::reader::Reader;
+use super::{reader::Reader, table::TableReader};
 use crate::{
     headers::client_addr::TrustedProxies,
     identity::fold_username,
@@ -34,8 +33,8 @@ pub(super) fn rules(reader: &mut Reader<'_>) -> Rules {
     let mut rules = Vec::new();
     for (position, table) in reader.tables("policy").into_iter().enumerate() {
         let default_name = format!("policy {}", position + 1);
-        let mut table = RuleReader { reader, position, dict: table };
-        match table.rule(default_name) {
+        let mut table = TableReader::new(reader, "policy", position, table);
+        match rule(&mut table, default_name) {
             Some(rule) if !names.insert(rule.name.clone()) => {
                 table.fault("name", "must differ from those of other rules");
             }
@@ -46,110 +45,60 @@ pub(super) fn rules(reader: &mut Reader<'_>) -> Rules {
     Rules::new(rules)
 }
 
-/// One `[[policy]]`.
-struct RuleReader<'r, 'a> {
-    reader: &'r mut Reader<'a>,
-    position: usize,
-    dict: Dict,
-}
-
-impl RuleReader<'_, '_> {
-    /// Reads it all, so that all that is wrong with it is said.
-    fn rule(&mut self, default_name: String) -> Option<Rule> {
-        let unknown: Vec<String> =
-            self.dict.keys().filter(|key| !KEYS.contains(&key.as_str())).cloned().collect();
-        for key in &unknown {
-            self.fault(key, &format!("is not a setting of a rule; there are {}", KEYS.join(", ")));
+/// One `[[policy]]`. Reads it all, so that all that is wrong with it is said.
+fn rule(table: &mut TableReader<'_, '_>, default_name: String) -> Option<Rule> {
+    table.knows(&KEYS, "a rule");
+    let name = table.text("name", |text| {
+        if !text.trim().is_empty() && text.len() <= 64 && !text.chars().any(char::is_control) {
+            Ok(text.to_owned())
+        } else {
+            Err("must be 1 to 64 bytes of text".into())
         }
-        let name = self.text("name", |text| {
-            if !text.trim().is_empty() && text.len() <= 64 && !text.chars().any(char::is_control) {
-                Ok(text.to_owned())
-            } else {
-                Err("must be 1 to 64 bytes of text".into())
-            }
-        });
-        let mut conditions = Vec::new();
-        let subjects = self.list("subjects", |text| {
-            let folded = fold_username(text)
-                .map_err(|fault| format!("must hold names or patterns, each of which {fault}"))?;
-            Ok(Pattern::folded(folded.as_str().to_owned()))
-        });
-        conditions.extend(subjects.map(Condition::Subjects));
-        let some = |text: &str| {
-            if text.is_empty() { Err("must not hold an empty text".into()) } else { Ok(text.to_owned()) }
-        };
-        conditions.extend(self.list("clients", some).map(Condition::Clients));
-        conditions.extend(self.list("scopes", some).map(Condition::Scopes));
-        let networks = self.list("networks", |text| {
-            TrustedProxies::parse_network(text)
-                .ok_or_else(|| "must hold addresses or networks, such as 10.0.0.0/8 or ::1".to_owned())
-        });
-        conditions.extend(networks.map(Condition::Networks));
-        let zone = self.text("timezone", |text| {
-            TimeZone::get(text).map_err(|_| "must be a time zone, such as UTC or Europe/Berlin".to_owned())
-        });
-        let has_zone = zone.is_some();
-        let zone = zone.unwrap_or(TimeZone::UTC);
-        let (days, span) = (self.list("days", day), self.text("hours", hours));
-        let is_timed = days.is_some() || span.is_some();
-        let grace_until = self.text("grace_until", |text| date(text, &zone));
-        if is_timed {
-            conditions.push(Condition::Times { days: days.unwrap_or_default(), span, zone });
-        } else if has_zone && grace_until.is_none() {
-            self.fault("timezone", "must stand beside days, hours or grace_until");
-        }
-        if !self.dict.contains_key("then") {
-            self.fault("then", "must be set: require, if-enrolled, exempt or refuse");
-        }
-        let verdict = self.text("then", |text| match text {
-            "require" => Ok(Verdict::Require { grace_until }),
-            "if-enrolled" => Ok(Verdict::IfEnrolled),
-            "exempt" => Ok(Verdict::Exempt),
-            "refuse" => Ok(Verdict::Refuse),
-            _ => Err("must be require, if-enrolled, exempt or refuse".into()),
-        });
-        if grace_until.is_some() && verdict.is_some_and(|verdict| !matches!(verdict, Verdict::Require { .. }))
-        {
-            self.fault("grace_until", "must stand beside then = \"require\"");
-        }
-        Some(Rule { name: name.unwrap_or(default_name), conditions, verdict: verdict? })
+    });
+    let mut conditions = Vec::new();
+    let subjects = table.list("subjects", |text| {
+        let folded = fold_username(text)
+            .map_err(|fault| format!("must hold names or patterns, each of which {fault}"))?;
+        Ok(Pattern::folded(folded.as_str().to_owned()))
+    });
+    conditions.extend(subjects.map(Condition::Subjects));
+    let some = |text: &str| {
+        if text.is_empty() { Err("must not hold an empty text".into()) } else { Ok(text.to_owned()) }
+    };
+    conditions.extend(table.list("clients", some).map(Condition::Clients));
+    conditions.extend(table.list("scopes", some).map(Condition::Scopes));
+    let networks = table.list("networks", |text| {
+        TrustedProxies::parse_network(text)
+            .ok_or_else(|| "must hold addresses or networks, such as 10.0.0.0/8 or ::1".to_owned())
+    });
+    conditions.extend(networks.map(Condition::Networks));
+    let zone = table.text("timezone", |text| {
+        TimeZone::get(text).map_err(|_| "must be a time zone, such as UTC or Europe/Berlin".to_owned())
+    });
+    let has_zone = zone.is_some();
+    let zone = zone.unwrap_or(TimeZone::UTC);
+    let (days, span) = (table.list("days", day), table.text("hours", hours));
+    let is_timed = days.is_some() || span.is_some();
+    let grace_until = table.text("grace_until", |text| date(text, &zone));
+    if is_timed {
+        conditions.push(Condition::Times { days: days.unwrap_or_default(), span, zone });
+    } else if has_zone && grace_until.is_none() {
+        table.fault("timezone", "must stand beside days, hours or grace_until");
     }
-
-    fn text<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let value = self.dict.get(key)?;
-        match value.as_str().ok_or_else(|| "must be a text".to_owned()).and_then(parse) {
-            Ok(parsed) => Some(parsed),
-            Err(rule) => {
-                self.fault(key, &rule);
-                None
-            }
-        }
+    if !table.has("then") {
+        table.fault("then", "must be set: require, if-enrolled, exempt or refuse");
     }
-
-    /// A list that is there must hold something: an empty one would match nothing, or be taken for "any".
-    fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
-        let value = self.dict.get(key)?;
-        let items = value.as_array().filter(|items| !items.is_empty());
-        let parsed =
-            items.ok_or_else(|| "must be a list of texts, with one at least".to_owned()).and_then(|items| {
-                let texts =
-                    items.iter().map(|item| item.as_str().ok_or_else(|| "must hold texts only".to_owned()));
-                texts.map(|text| text.and_then(&parse)).collect::<Result<Vec<T>, String>>()
-            });
-        match parsed {
-            Ok(parsed) => Some(parsed),
-            Err(rule) => {
-                self.fault(key, &rule);
-                None
-            }
-        }
+    let verdict = table.text("then", |text| match text {
+        "require" => Ok(Verdict::Require { grace_until }),
+        "if-enrolled" => Ok(Verdict::IfEnrolled),
+        "exempt" => Ok(Verdict::Exempt),
+        "refuse" => Ok(Verdict::Refuse),
+        _ => Err("must be require, if-enrolled, exempt or refuse".into()),
+    });
+    if grace_until.is_some() && verdict.is_some_and(|verdict| !matches!(verdict, Verdict::Require { .. })) {
+        table.fault("grace_until", "must stand beside then = \"require\"");
     }
-
-    fn fault(&mut self, key: &str, rule: &str) {
-        let value = self.dict.get(key).and_then(Value::as_str).map(str::to_owned);
-        let rule = value.map_or_else(|| rule.to_owned(), |value| format!("{rule}, but it is '{value}'"));
-        self.reader.contradiction(&format!("policy[{}].{key}", self.position), rule);
-    }
+    Some(Rule { name: name.unwrap_or(default_name), conditions, verdict: verdict? })
 }
 
 fn day(text: &str) -> Result<Weekday, String> {

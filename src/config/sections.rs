@@ -4,8 +4,9 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Settings, grants, identity, policy, portal, reader::Reader, revocation};
+use super::{Settings, admin, grants, identity, policy, portal, reader::Reader, revocation};
 use crate::{
+    api::ApiSettings,
     edge::{Messages, TripwireMode, TripwireSettings, listener::ListenSettings},
     factor::totp::{Algorithm, TotpParameters},
     headers::client_addr::TrustedProxies,
@@ -48,6 +49,13 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let messages = messages(reader);
     let log = log(reader);
     let admin_address = address(reader, "admin.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
+    let admin_tls = admin::tls(reader, base);
+    let tokens = admin::tokens(reader);
+    let api = (!tokens.is_empty() || reader.is_set("admin.client_ca_file")).then(|| ApiSettings {
+        tokens,
+        totp,
+        issuer: issuer.clone(),
+    });
     if admin_address == listen.address && admin_address.port() != 0 {
         reader.contradiction("admin.address", "must differ from listen.address: it must stay private");
     }
@@ -85,6 +93,8 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         messages,
         log,
         admin_address,
+        admin_tls,
+        api,
     })
 }
 

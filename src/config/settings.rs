@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    edge::{Messages, TripwireSettings, listener::ListenSettings},
+    api::ApiSettings,
+    edge::{Messages, ServerTls, TripwireSettings, listener::ListenSettings},
     factor::totp::TotpParameters,
     headers::client_addr::TrustedProxies,
     oauth::{RequestRules, endpoint::TokenEndpoint},
@@ -73,6 +74,10 @@ pub struct Settings {
     pub log: LogSettings,
     /// `[admin] address`
     pub admin_address: SocketAddr,
+    /// `[admin] certificate_file`, `key_file` and `client_ca_file`
+    pub admin_tls: Option<ServerTls>,
+    /// `[[admin.tokens]]`, and what enrolling needs; none unless somebody may call
+    pub api: Option<ApiSettings>,
 }
 
 impl Settings {

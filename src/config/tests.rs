@@ -23,10 +23,12 @@ fn the_least_configuration_gives_the_defaults() {
 }
 
 /// Settings that have no default, or another one for each source.
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 9] = [
     "implicit_path",
     "trusted_proxies",
     "key_file",
+    "certificate_file",
+    "client_ca_file",
     "url = \"/",
     "pointer",
     "client_id",

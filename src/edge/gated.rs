@@ -3,7 +3,7 @@
 //! Where withheld tokens are revoked, the flow goes on when its client leaves: what the upstream issues then must
 //! not live on unseen.
 
-use std::rc::Rc;
+use std::{pin::pin, rc::Rc};
 
 use bytes::Bytes;
 use http::{
@@ -124,6 +124,16 @@ impl Gateway {
         }
     }
 
+    /// A place among the flows whose clients have left, if there is one.
+    fn detach(self: &Rc<Self>) -> Option<Detached> {
+        let detached_max = self.upstream.connections_max().div_ceil(DETACHED_PART);
+        let count = self.detached.get();
+        (count < detached_max).then(|| {
+            self.detached.set(count + 1);
+            Detached(Rc::clone(self))
+        })
+    }
+
     /// Runs a flow; where withheld tokens are revoked, in a task of its own, which nobody cancels. The gateway drains
     /// when the last of them has ended.
     async fn to_the_end(
@@ -134,16 +144,43 @@ impl Gateway {
         if !self.orphans.is_on() {
             return flow(self).await;
         }
-        let (told, outcome) = oneshot::channel();
+        let (mut told, outcome) = oneshot::channel();
         let gateway = Rc::clone(self);
         spawn_local(async move {
+            let outcome = {
+                let mut flow = pin!(flow(&gateway));
+                let outcome = tokio::select! {
+                    biased;
+                    outcome = &mut flow => Some(outcome),
+                    () = told.closed() => None,
+                };
+                match outcome {
+                    Some(outcome) => outcome,
+                    None => match gateway.detach() {
+                        Some(_detached) => flow.await,
+                        // So many have left that they would keep everybody else out.
+                        None => return,
+                    },
+                }
+            };
             // A token that was cleared for a client who has left is as much an orphan as one that was not.
-            let outcome = flow(&gateway).await;
             if let (Err(Ok(Outcome::Released(answer))), Some(origin)) = (told.send(outcome), origin) {
                 gateway.orphans.abandon(origin.orphan(&answer));
             }
         });
         outcome.await.unwrap_or(Err(GateError::Lost))
+    }
+}
+
+/// Of the upstream's connections, one in so many may be used for clients who have left.
+const DETACHED_PART: usize = 4;
+
+/// A flow whose client has left.
+struct Detached(Rc<Gateway>);
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        self.0.detached.set(self.0.detached.get().saturating_sub(1));
     }
 }
 

@@ -18,14 +18,18 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::{Notify, watch},
     task::spawn_local,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tracing::{debug, warn};
 
-use super::{GatewayBody, Peer};
+use super::{
+    GatewayBody, Peer,
+    tls::{ClientName, ServerTls},
+};
 
 /// Bytes of a request's head. Cookies and tokens of real sites stay below 16 KiB.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -44,12 +48,14 @@ pub struct ListenSettings {
     pub header_timeout: Duration,
     /// Connections of one thread; more wait in the kernel.
     pub connections_max: usize,
+    /// How it speaks TLS, if it does. The handshake must be over within `header_timeout`.
+    pub tls: Option<ServerTls>,
 }
 
 impl ListenSettings {
     /// The defaults: 30 s for a head, 10,000 connections a thread.
     pub const fn at(address: SocketAddr) -> Self {
-        Self { address, header_timeout: Duration::from_secs(30), connections_max: 10_000 }
+        Self { address, header_timeout: Duration::from_secs(30), connections_max: 10_000, tls: None }
     }
 }
 
@@ -116,7 +122,7 @@ where
                 spawn_local(serve_connection(
                     stream,
                     Peer { address },
-                    settings.header_timeout,
+                    settings.clone(),
                     builder.clone(),
                     shutdown.clone(),
                     service.clone(),
@@ -158,7 +164,7 @@ fn builder(settings: &ListenSettings) -> http1::Builder {
 async fn serve_connection<S, F>(
     stream: TcpStream,
     peer: Peer,
-    send_timeout: Duration,
+    settings: ListenSettings,
     builder: http1::Builder,
     mut shutdown: watch::Receiver<bool>,
     service: S,
@@ -167,6 +173,7 @@ async fn serve_connection<S, F>(
     S: Fn(Request<Incoming>, Peer) -> F + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
+    let send_timeout = settings.header_timeout;
     // The kernel counts for how long nothing that was sent is taken, closed windows included (tcp(7)).
     let prepared = stream
         .set_nodelay(true)
@@ -175,7 +182,41 @@ async fn serve_connection<S, F>(
         debug!(%error, "a connection was gone before it was served");
         return;
     }
-    let service = service_fn(move |request| {
+    match settings.tls {
+        None => serve_requests(stream, peer, None, &builder, shutdown, service).await,
+        Some(tls) => {
+            let handshake = tokio::select! {
+                shaken = timeout(settings.header_timeout, tls.accept(stream)) => shaken,
+                _ = shutdown.wait_for(|stop| *stop) => return,
+            };
+            match handshake {
+                Ok(Ok(stream)) => {
+                    let client = ClientName::of(&stream);
+                    serve_requests(stream, peer, client, &builder, shutdown, service).await;
+                }
+                Ok(Err(error)) => debug!(%error, peer = %peer.address, "a TLS handshake failed"),
+                Err(_) => debug!(peer = %peer.address, "a TLS handshake took too long"),
+            }
+        }
+    }
+    drop(counted);
+}
+
+async fn serve_requests<S, F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    client: Option<ClientName>,
+    builder: &http1::Builder,
+    mut shutdown: watch::Receiver<bool>,
+    service: S,
+) where
+    S: Fn(Request<Incoming>, Peer) -> F + 'static,
+    F: Future<Output = Response<GatewayBody>> + 'static,
+{
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(client) = &client {
+            request.extensions_mut().insert(client.clone());
+        }
         let response = service(request, peer);
         async move { Ok::<_, Infallible>(response.await) }
     });
@@ -191,7 +232,6 @@ async fn serve_connection<S, F>(
     if let Err(error) = served {
         debug!(error = &error as &dyn std::error::Error, peer = %peer.address, "a connection ended early");
     }
-    drop(counted);
 }
 
 /// Errors of `accept(2)` that concern the connection that was to be accepted, not the listener.

@@ -1,4 +1,4 @@
-//! Layer 6: the HTTP face.
+//! Layer 5: the HTTP face.
 //!
 //! Invariants: every request is answered by exactly one of `token_endpoint`, `implicit`, `pass_through` and `respond`,
 //! and on the private listener by `health`; `respond` is the only table from what went wrong to a response; nothing a
@@ -13,6 +13,7 @@ mod messages;
 mod pass_through;
 mod respond;
 mod router;
+mod tls;
 mod token_endpoint;
 mod tunnel;
 mod watch;
@@ -23,4 +24,5 @@ pub use body::{BodyError, GatewayBody};
 pub use messages::Messages;
 pub use pass_through::PassThroughError;
 pub use router::Gateway;
+pub use tls::{ClientName, ServerTls, ServerTlsFault};
 pub use watch::{TripwireMode, TripwireSettings};

@@ -1,6 +1,6 @@
 //! Which door a request goes through, and what they all share: one [`Gateway`] a runtime thread.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -57,6 +57,8 @@ pub struct Gateway {
     pub messages: Messages,
     /// Where tokens go that are withheld and not released.
     pub orphans: OrphanSender,
+    /// Flows whose clients have left.
+    pub detached: Cell<usize>,
     /// Held until the last flow has ended; whoever drains waits for its other end.
     pub under_way: mpsc::Sender<()>,
 }

@@ -28,6 +28,8 @@ use crate::{
     types::{Secret, limits::TOKEN_REQUEST_BYTES_MAX},
 };
 
+/// Bytes of a name of 253 characters (RFC 1035 section 2.3.4) and a port, in any encoding.
+const HOST_BYTES_MAX: usize = 512;
 /// How long the body of a token request may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -104,6 +106,9 @@ impl Gateway {
     /// The headers of a request that is made here: those that are allowed, and our own.
     pub(super) fn canonical_headers(&self, received: &mut Parts, peer: Peer) -> Result<HeaderMap, Refusal> {
         let host = effective_host(received)?;
+        if host.as_ref().is_some_and(|host| host.len() > HOST_BYTES_MAX) {
+            return Err(RequestFault::header("Host", "must be at most 512 bytes long").into());
+        }
         self.set_forwarded(&mut received.headers, host.as_ref(), peer);
         let mut headers = forward::token_request_headers(&received.headers)?;
         copy_forwarded(&received.headers, &mut headers);

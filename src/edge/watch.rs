@@ -30,6 +30,8 @@ use crate::{
 
 /// Bytes of an answer that are held back with its head.
 const HELD_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes that are held, at the very most, because what was seen does not tell yet. Every pattern is far shorter.
+const UNDECIDED_BYTES_MAX: u64 = 1024 * 1024;
 /// How long an answer's head is held back.
 const HELD_FOR: Duration = Duration::from_millis(250);
 
@@ -238,7 +240,13 @@ impl Watched {
                 self.passing.append(&mut self.held);
                 self.passing.push_back(frame);
             }
-            Ok(Sight::Unsure) => self.held.push_back(frame),
+            Ok(Sight::Unsure) => {
+                self.held.push_back(frame);
+                if self.held.iter().map(data_len).sum::<u64>() > UNDECIDED_BYTES_MAX {
+                    self.alarm(Tripped::Unreadable("what it is cannot be told"))?;
+                    self.passing.append(&mut self.held);
+                }
+            }
             Err(tripped) => {
                 self.alarm(tripped)?;
                 self.passing.append(&mut self.held);

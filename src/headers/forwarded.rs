@@ -2,16 +2,21 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Whether a field says how a request came: `X-Forwarded-*`, whatever follows (frameworks believe `-Prefix`, `-Ssl`
-/// and more), `Forwarded` and `X-Real-IP`.
+/// and more), `Forwarded`, `X-Real-IP` and its like.
 fn is_forwarding(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-forwarded-") || *name == FORWARDED || name.as_str() == "x-real-ip"
+    let name = name.as_str();
+    name.starts_with("x-forwarded-")
+        || matches!(
+            name,
+            "forwarded" | "x-real-ip" | "x-client-ip" | "x-cluster-client-ip" | "true-client-ip"
+        )
 }
 
 /// What is known of the connection that a request came on.
@@ -60,6 +65,8 @@ pub fn copy_forwarded(from: &HeaderMap, to: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use http::header::FORWARDED;
+
     use super::*;
 
     fn sent(is_trusted: bool) -> HeaderMap {

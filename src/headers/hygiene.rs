@@ -4,7 +4,9 @@ use http::{HeaderMap, HeaderName};
 
 /// Fields that never go upstream: the passcode and what stands for it, which are for the gateway alone, and those by
 /// which some frameworks let a client name another path than the one that was judged (CVE-2018-14773).
-const DROPPED: [HeaderName; 6] = [
+const DROPPED: [HeaderName; 7] = [
+    // CGI makes `HTTP_PROXY` of it, which programs take for a proxy to go through (CVE-2016-5385).
+    HeaderName::from_static("proxy"),
     HeaderName::from_static("x-drupal-tfa"),
     HeaderName::from_static("x-tfa-device"),
     HeaderName::from_static("x-tfa-remember"),

@@ -28,7 +28,7 @@ impl RequestFault {
     }
 
     /// A fault of a header.
-    pub(crate) fn header(name: &'static str, rule: &'static str) -> Self {
+    pub(crate) fn header(name: &str, rule: &'static str) -> Self {
         Self { subject: format!("header '{name}'"), rule }
     }
 

@@ -17,6 +17,9 @@ const ALLOWED: [HeaderName; 8] = [
     HeaderName::from_static("tracestate"),
 ];
 
+/// Bytes of a value. Longer ones are refused by most servers, and could not be kept beside a withheld token.
+const VALUE_BYTES_MAX: usize = 8 * 1024;
+
 /// Copies the allowed headers. Two `Authorization` lines are refused: servers differ in which one counts.
 pub fn token_request_headers(received: &HeaderMap) -> Result<HeaderMap, RequestFault> {
     if received.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
@@ -25,6 +28,9 @@ pub fn token_request_headers(received: &HeaderMap) -> Result<HeaderMap, RequestF
     let mut forwarded = HeaderMap::with_capacity(12);
     for name in &ALLOWED {
         for value in received.get_all(name) {
+            if value.len() > VALUE_BYTES_MAX {
+                return Err(RequestFault::header(name.as_str(), "must be at most 8 KiB long"));
+            }
             forwarded.append(name.clone(), value.clone());
         }
     }

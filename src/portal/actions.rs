@@ -165,7 +165,7 @@ impl Portal {
     ) -> Result<Response<Bytes>, Failure> {
         let label = Some(form.text("label").to_owned());
         match self.administration(&session.subject).rename_factor(&session.subject, id, label).await {
-            Ok(()) => Ok(respond::redirect(self, "?done=renamed")),
+            Ok(_) => Ok(respond::redirect(self, "?done=renamed")),
             Err(AdminError::Store(StoreError::Refused(_))) => {
                 self.refuse(session, &self.settings.texts.bad_label).await
             }

@@ -179,6 +179,11 @@ impl Pool {
         self.0.connector.url()
     }
 
+    /// Connections that there may be.
+    pub fn connections_max(&self) -> usize {
+        self.0.settings.connections_max
+    }
+
     /// Time from the last byte of a request to the head of its answer.
     pub fn response_timeout(&self) -> Duration {
         self.0.settings.response_timeout

@@ -2,6 +2,7 @@
 
 mod administration;
 mod answers;
+mod api;
 mod attacks;
 mod cases;
 mod cli;

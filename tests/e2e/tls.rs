@@ -11,23 +11,34 @@ use crate::support::{
 };
 
 /// Certificates of one authority, for the address 127.0.0.1 or for a name that nothing has.
-struct Authority {
+pub(crate) struct Authority {
     dir: PathBuf,
+    name: &'static str,
 }
 
 impl Authority {
-    fn new(dir: &Path) -> Self {
-        let authority = Self { dir: dir.to_owned() };
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self::named(dir, "ca")
+    }
+
+    /// One whose files have that name.
+    pub(crate) fn named(dir: &Path, name: &'static str) -> Self {
+        let authority = Self { dir: dir.to_owned(), name };
         authority
-            .openssl(&["req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=Test authority"], "ca");
+            .openssl(&["req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=Test authority"], name);
         authority
     }
 
-    /// A certificate and its key.
-    fn certify(&self, alternative_name: &str) -> (PathBuf, PathBuf) {
-        let name = format!("/CN={alternative_name}");
+    /// A server's certificate and its key.
+    pub(crate) fn certify(&self, alternative_name: &str) -> (PathBuf, PathBuf) {
+        self.certify_as("server", &format!("/CN={alternative_name}"), alternative_name)
+    }
+
+    /// The certificate of somebody, and its key, in files of that name.
+    pub(crate) fn certify_as(&self, file: &str, name: &str, alternative_name: &str) -> (PathBuf, PathBuf) {
         let extension = format!("subjectAltName={alternative_name}");
-        let (ca, ca_key) = (self.file("ca.pem"), self.file("ca.key"));
+        let (ca, ca_key) =
+            (self.file(&format!("{}.pem", self.name)), self.file(&format!("{}.key", self.name)));
         self.openssl(
             &[
                 "req",
@@ -36,7 +47,7 @@ impl Authority {
                 "-newkey",
                 "rsa:2048",
                 "-subj",
-                &name,
+                name,
                 "-addext",
                 &extension,
                 "-addext",
@@ -46,9 +57,9 @@ impl Authority {
                 "-CAkey",
                 &ca_key,
             ],
-            "server",
+            file,
         );
-        (self.file("server.pem").into(), self.file("server.key").into())
+        (self.file(&format!("{file}.pem")).into(), self.file(&format!("{file}.key")).into())
     }
 
     fn openssl(&self, arguments: &[&str], name: &str) {
@@ -63,7 +74,7 @@ impl Authority {
         ]));
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.dir.join(name).to_str().expect("UTF-8").to_owned()
     }
 }

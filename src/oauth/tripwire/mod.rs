@@ -73,11 +73,9 @@ impl std::fmt::Debug for Reader {
 const DECODED_BYTES: usize = 16 * 1024;
 
 /// Media types whose bodies are no answers to anybody: watched only if they begin as JSON does after all.
-const FILES: [&str; 19] = [
-    "application/ecmascript",
+const FILES: [&str; 15] = [
     "application/font-woff",
     "application/gzip",
-    "application/javascript",
     "application/octet-stream",
     "application/pdf",
     "application/vnd.ms-fontobject",
@@ -85,15 +83,16 @@ const FILES: [&str; 19] = [
     "application/x-7z-compressed",
     "application/x-bzip2",
     "application/x-gzip",
-    "application/x-javascript",
     "application/x-tar",
     "application/x-xz",
     "application/zip",
     "application/zstd",
     "text/css",
-    "text/javascript",
     "text/vtt",
 ];
+/// Scripts, by the names that servers use (RFC 9239 section 6).
+const SCRIPTS: [&str; 4] =
+    ["application/ecmascript", "application/javascript", "application/x-javascript", "text/javascript"];
 const FILE_FAMILIES: [&str; 4] = ["image/", "audio/", "video/", "font/"];
 /// Charsets in which ASCII letters are other bytes, by how their names begin. UTF-16 and UTF-32 are looked into.
 const FOREIGN_CHARSETS: [&str; 7] = ["ibm", "cp0", "cp1026", "cp500", "ebcdic", "utf-7", "scsu"];
@@ -117,7 +116,7 @@ impl Tripwire {
         if status == StatusCode::PARTIAL_CONTENT && is_late_part(headers) {
             return match declared {
                 Declared::File => Ok(None),
-                Declared::Json | Declared::Unknown => {
+                Declared::Json | Declared::Script | Declared::Unknown => {
                     Err(Tripped::Unreadable("it is a part without the beginning"))
                 }
             };
@@ -290,6 +289,8 @@ fn declared_by(essence: &str) -> Declared {
         Declared::Unknown
     } else if ends("/json") || ends("+json") {
         Declared::Json
+    } else if SCRIPTS.iter().any(is) {
+        Declared::Script
     } else if FILES.iter().any(is) || FILE_FAMILIES.iter().any(begins) {
         Declared::File
     } else {

@@ -22,6 +22,8 @@ const TEXT_WATCHED_MAX: usize = 64 * 1024;
 const JSON_WATCHED_MAX: usize = 8 * 1024 * 1024;
 /// Bytes by which a body is told to be JSON, a page, or neither.
 const START_BYTES: usize = 64;
+/// Bytes after which a body is told by whatever has come, be it white space or zeros.
+const START_SEEN_MAX: usize = 4 * 1024;
 /// Bytes on either side of a cut in which the words may stand across it, every letter escaped.
 const SEAM_MAX: usize = 256;
 /// Bytes that are kept of what was seen, for what comes.
@@ -32,7 +34,9 @@ const KEPT_MAX: usize = BEFORE_MAX + AFTER_MAX;
 pub(super) enum Declared {
     /// JSON.
     Json,
-    /// A script or a file: watched only if it begins as JSON does.
+    /// A script: in it, what JSON has is looked for, for a request may ask for JSON in the guise of one.
+    Script,
+    /// A file: watched only if it begins as JSON does.
     File,
     /// Anything else, or nothing: its beginning tells.
     Unknown,
@@ -42,6 +46,7 @@ pub(super) enum Declared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Json,
+    Script,
     Page,
     Text,
     Ignored,
@@ -84,7 +89,7 @@ impl Scanner {
         match self.kind {
             Some(Kind::Ignored) => true,
             Some(Kind::Json) => self.seen > JSON_WATCHED_MAX,
-            Some(Kind::Page | Kind::Text) => self.seen > TEXT_WATCHED_MAX,
+            Some(Kind::Script | Kind::Page | Kind::Text) => self.seen > TEXT_WATCHED_MAX,
             None => false,
         }
     }
@@ -99,7 +104,7 @@ impl Scanner {
         let watched = match kind {
             Kind::Ignored => return Finding::Words,
             Kind::Json => JSON_WATCHED_MAX,
-            Kind::Page | Kind::Text => TEXT_WATCHED_MAX,
+            Kind::Script | Kind::Page | Kind::Text => TEXT_WATCHED_MAX,
         };
         if !may_hold(&text[..text.len().min(watched)], kind) {
             return Finding::Words;
@@ -113,10 +118,11 @@ impl Scanner {
             return Finding::Words;
         }
         if !piece.is_empty() {
+            // What is counted is what came, zero bytes included.
+            self.seen += piece.len();
             let piece = narrowed(piece);
             self.last = self.look(&piece, false);
             self.is_form = self.is_form && patterns::is_of_form(piece.trim_ascii());
-            self.seen += piece.len();
         }
         self.last
     }
@@ -136,7 +142,7 @@ impl Scanner {
         if self.kind.is_none() {
             let start = self.kept.iter().chain(piece).skip_while(|b| b.is_ascii_whitespace());
             let start: Vec<u8> = start.take(START_BYTES).copied().collect();
-            self.kind = kind(self.declared, &start, is_last);
+            self.kind = kind(self.declared, &start, is_last || self.seen >= START_SEEN_MAX);
         }
         if self.kind.is_none() && self.declared == Declared::File {
             self.keep(piece, KEPT_MAX);
@@ -169,6 +175,7 @@ impl Scanner {
         let in_page = || patterns::fragment(text, at).max(patterns::hidden_field(text, at));
         match kind {
             Kind::Ignored => Finding::Words,
+            Kind::Script => patterns::member(text, at, &self.known),
             // Pieces of pages come in JSON, too, and addresses to go to.
             Kind::Json => patterns::member(text, at, &self.known).max(in_page()),
             Kind::Page => in_page(),
@@ -257,6 +264,7 @@ fn kind(declared: Declared, start: &[u8], is_all: bool) -> Option<Kind> {
         .any(|opening| start.get(..opening.len()).is_some_and(|s| s.eq_ignore_ascii_case(opening)));
     match declared {
         Declared::File => is_enough.then_some(Kind::Ignored),
+        Declared::Script => is_enough.then_some(Kind::Script),
         _ if is_page => Some(Kind::Page),
         _ => is_enough.then_some(Kind::Text),
     }

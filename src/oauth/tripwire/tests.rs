@@ -120,6 +120,9 @@ fn issuing() -> Vec<(&'static str, String)> {
         ("", format!("token_type=bearer&id_token={}&access_token={TOKEN}&expires=1", "x".repeat(2000))),
         ("text/html", format!("{page}<a href=\"https://a/cb&#x23;access_token&#x3d;{TOKEN}\">")),
         ("text/html", format!("{page}<input type=\"hidden\" name=\"access_token\" value=\n\"{TOKEN}\">")),
+        ("application/javascript", format!("throw 1; < don't be evil >{{\"access_token\":\"{TOKEN}\"}}")),
+        ("application/javascript", format!("window.cb && cb({{\"access_token\":\"{TOKEN}\"}})")),
+        ("text/javascript", format!("var settings = {{\"a\":1,\"access_token\":\"{TOKEN}\"}};")),
         ("text/javascript", format!("{}{{\"access_token\":\"{TOKEN}\"}}", "\n".repeat(70))),
         ("text/html", format!("{page}<a href=\"https://a/cb\\u0023access_token\\u003d{TOKEN}\">")),
         (
@@ -188,9 +191,10 @@ fn a_token_that_the_client_has_already_passes_and_no_other_does() {
         assert_eq!(tripped(&known), Some(Tripped::Body), "{known:?}");
     }
     // A slash that is escaped ends no token.
-    let known = knows("/x?x=constant-prefix-16", None);
+    let prefix = knows("/x?x=constant-prefix-16", None);
     let longer =
-        pass_to(&known, &typed("application/json"), &[br#"{"access_token":"constant-prefix-16\/SECRET"}"#]).1;
+        pass_to(&prefix, &typed("application/json"), &[br#"{"access_token":"constant-prefix-16\/SECRET"}"#])
+            .1;
     assert_eq!(longer, Some(Tripped::Body));
     let slashed = knows("/x?x=constant/prefix/16", None);
     let same =
@@ -202,6 +206,26 @@ fn a_token_that_the_client_has_already_passes_and_no_other_does() {
     assert_eq!(pass_to(&repeated, &typed("application/json"), &[often.as_bytes()]).1, Some(Tripped::Body));
     let short = pass_to(&knows("/a", None), &typed("application/json"), &[br#"{"access_token":"a"}"#]).1;
     assert_eq!(short, Some(Tripped::Body));
+}
+
+#[test]
+fn nothing_is_held_for_long_and_zeros_count() {
+    for (media_type, byte) in
+        [("application/octet-stream", 0), ("image/png", b' '), ("", 0), ("text/html", 0)]
+    {
+        let mut tripwire =
+            Tripwire::for_answer(&Known::default(), StatusCode::OK, &typed(media_type)).unwrap().unwrap();
+        let piece = [byte; 1024];
+        let unsure = (0..200).filter(|_| tripwire.feed(&piece).unwrap() == Sight::Unsure).count();
+        assert!(unsure <= 4, "{media_type}: {unsure}");
+        assert!(tripwire.is_over(), "{media_type}");
+    }
+    // Zeros that unpack to a thousand times as many are not unpacked to their end.
+    let bomb = gzipped(&vec![0; 32 * 1024 * 1024]);
+    let head = headers(&[(CONTENT_TYPE, "text/html"), (CONTENT_ENCODING, "gzip")]);
+    let mut tripwire = Tripwire::for_answer(&Known::default(), StatusCode::OK, &head).unwrap().unwrap();
+    tripwire.feed(&bomb[..2048]).unwrap();
+    assert!(tripwire.is_over());
 }
 
 #[test]
@@ -238,7 +262,10 @@ fn what_speaks_of_tokens_passes() {
         ("text/html", format!("{page}<input type=\"text\" name=\"access_token\" value=\"{TOKEN}\">")),
         ("text/html", format!("{page}<input type=\"hidden\" name=\"access_token\" value=\"\">")),
         ("text/html", format!("{page}<p>the access_token=… parameter of the #fragment")),
-        ("application/javascript", format!("!function(){{var a={{\"access_token\":\"{TOKEN}\"}}}}()")),
+        (
+            "application/javascript",
+            "!function(){var a={access_token:b.access_token,d:\"access_token\"}}()".to_owned(),
+        ),
         ("text/css", format!("a{{b:c}} {{\"access_token\":\"{TOKEN}\"}}")),
         ("image/png", format!("\u{89}PNG\r\n {{\"access_token\":\"{TOKEN}\"}}")),
         ("application/octet-stream", format!("PK\u{3}\u{4} \"access_token\":\"{TOKEN}\"")),

@@ -181,13 +181,18 @@ impl RedisStore {
         let mut cursor: u64 = cursor
             .parse()
             .map_err(|_| StoreError::Refused("the cursor must be one that a page ended with"))?;
+        // What is searched for is rare: then as much as may be is looked at in one step.
+        let at_once = match query.containing {
+            Some(_) => SCANNED_AT_ONCE,
+            None => query.limit.clamp(1, SCANNED_AT_ONCE),
+        };
         let mut page = ListPage::default();
         loop {
             let (next, found): (u64, Vec<String>) = self
                 .connection
                 .read(async |mut c| {
                     let mut scan = redis::cmd("SCAN");
-                    scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCANNED_AT_ONCE);
+                    scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(at_once);
                     scan.query_async(&mut c).await
                 })
                 .await?;

@@ -28,6 +28,9 @@ impl RedisStore {
     /// The latest first; those of other subjects are passed over.
     pub(in super::super) async fn trail(&self, query: &TrailQuery) -> Result<TrailPage, StoreError> {
         let mut page = TrailPage::default();
+        if query.before.as_deref().is_some_and(|before| !is_id(before)) {
+            return Err(StoreError::Refused("the place must be one that a page ended with"));
+        }
         let mut before = query.before.as_ref().map_or_else(|| "+".to_owned(), |before| format!("({before}"));
         loop {
             let entries: Vec<Entry> = self
@@ -56,4 +59,10 @@ impl RedisStore {
             }
         }
     }
+}
+
+/// The id of a stream's entry: milliseconds and a number.
+fn is_id(text: &str) -> bool {
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u64>().is_ok();
+    text.split_once('-').is_some_and(|(millis, sequence)| number(millis) && number(sequence))
 }

@@ -1,0 +1,236 @@
+//! One call: from what was asked for to the use case, and from its answer to JSON.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header::LOCATION};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::{
+    access::Caller,
+    body::{AliasBody, ConfirmationBody, LabelBody, NewFactorBody, ReadBody},
+    problem::{Problem, json_response},
+    query::Query,
+    routes::{Names, Operation},
+    server::{ApiSettings, PREFIX},
+};
+use crate::{
+    admin::{AdminError, Administration, NewEnrolment, event_json, name_json},
+    factor::{Passcode, totp::decode_base32},
+    identity::fold_username,
+    step_up::{Beside, ListCursor, ListQuery, StoreError, TrailQuery},
+    store::Store,
+    telemetry::SystemClock,
+    types::{FactorId, SubjectId},
+};
+
+/// What stands in a path as it is (RFC 3986 section 2.3).
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What is to be done, checked as far as that needs no store.
+#[derive(Debug)]
+pub(super) enum Call {
+    List(ListQuery),
+    Show(SubjectId),
+    Enrol { typed: String, subject: SubjectId, new: NewFactorBody },
+    Confirm { subject: SubjectId, factor: FactorId, passcode: Passcode },
+    Rename { subject: SubjectId, factor: FactorId, label: Option<String> },
+    Remove { subject: SubjectId, factor: FactorId },
+    Disable(SubjectId),
+    MakeRecoveryCodes(SubjectId),
+    Unlock(SubjectId),
+    Reset(SubjectId),
+    AddAlias { alias: SubjectId, subject: SubjectId },
+    RemoveAlias(SubjectId),
+    ShowAudit(TrailQuery),
+    Document,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: StatusCode,
+    body: Value,
+    location: Option<String>,
+}
+
+impl Answer {
+    const fn ok(body: Value) -> Self {
+        Self { status: StatusCode::OK, body, location: None }
+    }
+
+    /// The response.
+    pub(super) fn response(&self) -> Response<Bytes> {
+        let mut response = json_response(self.status, &self.body);
+        if let Some(location) = self.location.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        response
+    }
+}
+
+impl Call {
+    /// Reads what an operation is to work on.
+    pub(super) fn read(
+        operation: Operation,
+        names: &Names<'_>,
+        mut query: Query,
+        body: &ReadBody,
+    ) -> Result<Self, Problem> {
+        let subject = || names.subject().map(|(_, subject)| subject).map_err(Problem::Unsuitable);
+        // An id that no factor can have is none of the subject's.
+        let factor = || names.factor().map_err(|_| Problem::NoSuchFactor);
+        let call = match operation {
+            Operation::Enrol => {
+                let (typed, subject) = names.subject().map_err(Problem::Unsuitable)?;
+                return Ok(Self::Enrol { typed, subject, new: body.json_or_default()? });
+            }
+            Operation::Confirm => {
+                let confirmation: ConfirmationBody = body.json()?;
+                let passcode = Passcode::from_bytes(confirmation.code.expose().as_bytes());
+                return Ok(Self::Confirm { subject: subject()?, factor: factor()?, passcode });
+            }
+            Operation::Rename => {
+                let LabelBody { label } = body.json()?;
+                return Ok(Self::Rename { subject: subject()?, factor: factor()?, label });
+            }
+            Operation::AddAlias => {
+                let AliasBody { subject: of } = body.json()?;
+                let of = fold_username(&of)
+                    .map_err(|fault| Problem::Unsuitable(format!("the body's member 'subject' {fault}")))?;
+                return Ok(Self::AddAlias { alias: subject()?, subject: of });
+            }
+            Operation::Document => Self::Document,
+            Operation::ListSubjects => Self::List(ListQuery {
+                containing: query.take("search"),
+                cursor: query.take("cursor").map(ListCursor),
+                limit: query.limit()?,
+            }),
+            Operation::ShowSubject => Self::Show(subject()?),
+            Operation::Remove => Self::Remove { subject: subject()?, factor: factor()? },
+            Operation::Disable => Self::Disable(subject()?),
+            Operation::MakeRecoveryCodes => Self::MakeRecoveryCodes(subject()?),
+            Operation::Unlock => Self::Unlock(subject()?),
+            Operation::Reset => Self::Reset(subject()?),
+            Operation::RemoveAlias => Self::RemoveAlias(subject()?),
+            Operation::ShowAudit => {
+                let subject = query.take("subject").map(|name| fold_username(&name)).transpose();
+                let subject = subject
+                    .map_err(|fault| Problem::Unsuitable(format!("the parameter 'subject' {fault}")))?;
+                Self::ShowAudit(TrailQuery { subject, before: query.take("before"), limit: query.limit()? })
+            }
+        };
+        body.nothing()?;
+        Ok(call)
+    }
+
+    /// Does it, in the caller's name.
+    pub(super) async fn perform(
+        self,
+        store: &Store,
+        settings: &ApiSettings,
+        caller: &Caller,
+    ) -> Result<Answer, Problem> {
+        let admin = Administration::new(store, &SystemClock, caller.actor.clone());
+        let body = match self {
+            Self::Document => Value::Null,
+            Self::List(query) => {
+                let page = admin.list(&query).await.map_err(of_query)?;
+                let names: Vec<Value> = page.names.iter().map(name_json).collect();
+                json!({ "subjects": names, "next_cursor": page.next.map(|cursor| cursor.0) })
+            }
+            Self::ShowAudit(query) => {
+                let page = admin.trail(&query).await.map_err(of_query)?;
+                let events: Vec<Value> = page.events.iter().map(event_json).collect();
+                json!({ "events": events, "next_before": page.next })
+            }
+            Self::Show(subject) => admin.status(&subject).await?.to_json(),
+            Self::Enrol { typed, subject, new } => return enrol(&admin, settings, typed, subject, new).await,
+            Self::Confirm { subject, factor, passcode } => {
+                there_is(&admin, &subject, &factor).await?;
+                let factors = admin.confirm(&subject, &factor, &passcode, Beside::Any).await?;
+                json!({ "subject": subject.as_str(), "factor_id": factor.as_str(), "factors": factors })
+            }
+            Self::Rename { subject, factor, label } => {
+                there_is(&admin, &subject, &factor).await?;
+                let label = admin.rename_factor(&subject, &factor, label).await?;
+                json!({ "subject": subject.as_str(), "factor_id": factor.as_str(), "label": label })
+            }
+            Self::Remove { subject, factor } => {
+                there_is(&admin, &subject, &factor).await?;
+                let factors = admin.remove_factor(&subject, &factor).await?;
+                json!({ "subject": subject.as_str(), "factor_id": factor.as_str(), "factors": factors })
+            }
+            Self::Disable(subject) => {
+                let removed = admin.disable(&subject).await?;
+                json!({ "subject": subject.as_str(), "factors_removed": removed })
+            }
+            Self::MakeRecoveryCodes(subject) => {
+                let codes = admin.new_recovery_codes(&subject).await?;
+                let texts: Vec<&str> = codes.texts().collect();
+                json!({ "subject": subject.as_str(), "recovery_codes": texts })
+            }
+            Self::Unlock(subject) => {
+                let unlocked = admin.unlock(&subject).await?;
+                json!({ "subject": subject.as_str(), "unlocked": unlocked })
+            }
+            Self::Reset(subject) => admin.reset(&subject).await?.to_json(&subject),
+            Self::AddAlias { alias, subject } => {
+                admin.add_alias(&alias, &subject).await?;
+                json!({ "alias": alias.as_str(), "subject": subject.as_str() })
+            }
+            Self::RemoveAlias(alias) => {
+                if !admin.remove_alias(&alias).await? {
+                    return Err(Problem::NoSuchAlias);
+                }
+                json!({ "alias": alias.as_str(), "removed": true })
+            }
+        };
+        Ok(Answer::ok(body))
+    }
+}
+
+type Admin<'a> = Administration<'a, Store, SystemClock>;
+
+async fn enrol(
+    admin: &Admin<'_>,
+    settings: &ApiSettings,
+    typed: String,
+    subject: SubjectId,
+    new: NewFactorBody,
+) -> Result<Answer, Problem> {
+    let secret = new.secret.map(|text| {
+        decode_base32(text.expose()).ok_or_else(|| {
+            Problem::Unsuitable("the body's member 'secret' must be base32 (A to Z and 2 to 7)".into())
+        })
+    });
+    let enrolment = NewEnrolment {
+        secret: secret.transpose()?,
+        parameters: settings.totp,
+        label: new.label,
+        issuer: settings.issuer.clone(),
+        account: typed,
+    };
+    let enrolled = if new.pending {
+        admin.propose(&subject, enrolment).await?
+    } else {
+        admin.enrol(&subject, enrolment).await?
+    };
+    let name = utf8_percent_encode(subject.as_str(), &UNRESERVED);
+    let location = format!("{PREFIX}/subjects/{name}/factors/{}", enrolled.factor_id);
+    Ok(Answer { status: StatusCode::CREATED, body: enrolled.to_json(&subject), location: Some(location) })
+}
+
+/// A factor that is not there is told from a change that is refused. If it goes meanwhile, it is a refusal after all.
+async fn there_is(admin: &Admin<'_>, subject: &SubjectId, factor: &FactorId) -> Result<(), Problem> {
+    let report = admin.status(subject).await?;
+    let is_there = report.status().factors.iter().any(|known| known.id == factor.as_str());
+    if is_there { Ok(()) } else { Err(Problem::NoSuchFactor) }
+}
+
+/// What is refused of a question is the question.
+fn of_query(error: AdminError) -> Problem {
+    match error {
+        AdminError::Store(StoreError::Refused(rule)) => Problem::Unsuitable(rule.to_owned()),
+        error => error.into(),
+    }
+}
