@@ -10,4 +10,4 @@ mod status;
 
 pub use change::{AdminError, Administration, Reset};
 pub use enrol::{Enrolled, NewEnrolment, RecoveryCodes};
-pub use status::{StatusReport, event_json, name_json};
+pub use status::{StatusReport, device_json, event_json, name_json};

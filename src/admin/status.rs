@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     policy::lockout::Ledger,
-    step_up::{NameSummary, SubjectStatus, TrailEvent},
+    step_up::{NameSummary, StoredDevice, SubjectStatus, TrailEvent},
     types::{SubjectId, UnixTime},
 };
 
@@ -161,5 +161,18 @@ pub fn event_json(event: &TrailEvent) -> serde_json::Value {
         "change": event.change.as_str(),
         "subject": event.subject.as_ref().map(SubjectId::as_str),
         "object": event.object,
+    })
+}
+
+/// One remembered device, as JSON.
+pub fn device_json(stored: &StoredDevice) -> serde_json::Value {
+    let device = &stored.device;
+    json!({
+        "id": stored.id.as_str(),
+        "client_id": device.client_id,
+        "label": device.label,
+        "created_at": device.created_at.as_secs(),
+        "used_at": device.used_at.as_secs(),
+        "forget_at": device.forget_at.as_secs(),
     })
 }

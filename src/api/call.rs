@@ -14,7 +14,7 @@ use super::{
     server::{ApiSettings, PREFIX},
 };
 use crate::{
-    admin::{AdminError, Administration, NewEnrolment, event_json, name_json},
+    admin::{AdminError, Administration, NewEnrolment, device_json, event_json, name_json},
     factor::{Passcode, totp::decode_base32},
     identity::fold_username,
     step_up::{Beside, ListCursor, ListQuery, StoreError, TrailQuery},
@@ -37,6 +37,9 @@ pub(super) enum Call {
     Remove { subject: SubjectId, factor: FactorId },
     Disable(SubjectId),
     MakeRecoveryCodes(SubjectId),
+    ListDevices(SubjectId),
+    ForgetDevice { subject: SubjectId, device: FactorId },
+    ForgetDevices(SubjectId),
     Unlock(SubjectId),
     Reset(SubjectId),
     AddAlias { alias: SubjectId, subject: SubjectId },
@@ -109,6 +112,12 @@ impl Call {
             Operation::Remove => Self::Remove { subject: subject()?, factor: factor()? },
             Operation::Disable => Self::Disable(subject()?),
             Operation::MakeRecoveryCodes => Self::MakeRecoveryCodes(subject()?),
+            Operation::ListDevices => Self::ListDevices(subject()?),
+            Operation::ForgetDevice => {
+                let device = names.factor().map_err(|_| Problem::NoSuchDevice)?;
+                Self::ForgetDevice { subject: subject()?, device }
+            }
+            Operation::ForgetDevices => Self::ForgetDevices(subject()?),
             Operation::Unlock => Self::Unlock(subject()?),
             Operation::Reset => Self::Reset(subject()?),
             Operation::RemoveAlias => Self::RemoveAlias(subject()?),
@@ -168,6 +177,21 @@ impl Call {
                 let codes = admin.new_recovery_codes(&subject).await?;
                 let texts: Vec<&str> = codes.texts().collect();
                 json!({ "subject": subject.as_str(), "recovery_codes": texts })
+            }
+            Self::ListDevices(subject) => {
+                let devices = admin.devices(&subject).await?;
+                let devices: Vec<Value> = devices.iter().map(device_json).collect();
+                json!({ "subject": subject.as_str(), "devices": devices })
+            }
+            Self::ForgetDevice { subject, device } => {
+                if admin.forget_devices(&subject, Some(&device)).await? == 0 {
+                    return Err(Problem::NoSuchDevice);
+                }
+                json!({ "subject": subject.as_str(), "devices_forgotten": 1 })
+            }
+            Self::ForgetDevices(subject) => {
+                let forgotten = admin.forget_devices(&subject, None).await?;
+                json!({ "subject": subject.as_str(), "devices_forgotten": forgotten })
             }
             Self::Unlock(subject) => {
                 let unlocked = admin.unlock(&subject).await?;

@@ -45,6 +45,8 @@ pub(super) enum Problem {
     Unsuitable(String),
     #[error("the subject has no factor of that id")]
     NoSuchFactor,
+    #[error("the subject has no device of that id")]
+    NoSuchDevice,
     #[error("that name is no alias")]
     NoSuchAlias,
     #[error("the gateway is being stopped; nothing was changed")]
@@ -96,7 +98,7 @@ impl Problem {
             Self::MayNot(_) | Self::FromPage => {
                 (StatusCode::FORBIDDEN, "Forbidden", "The caller may not do that")
             }
-            Self::NoSuchPath | Self::NoSuchFactor | Self::NoSuchAlias => {
+            Self::NoSuchPath | Self::NoSuchFactor | Self::NoSuchDevice | Self::NoSuchAlias => {
                 (StatusCode::NOT_FOUND, "NotFound", "There is no such thing")
             }
             Self::MethodNotAllowed(_) => {

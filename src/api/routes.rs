@@ -20,6 +20,9 @@ pub(super) enum Operation {
     Remove,
     Disable,
     MakeRecoveryCodes,
+    ListDevices,
+    ForgetDevice,
+    ForgetDevices,
     Unlock,
     Reset,
     AddAlias,
@@ -54,7 +57,7 @@ const READ: Option<Right> = Some(Right::Read);
 const WRITE: Option<Right> = Some(Right::Write);
 
 /// All of them. `openapi.json` describes the same ones.
-pub(super) const ROUTES: [Route; 14] = [
+pub(super) const ROUTES: [Route; 17] = [
     route("GET", "/openapi.json", Operation::Document, None, &[]),
     route("GET", "/subjects", Operation::ListSubjects, READ, &["search", "cursor", "limit"]),
     route("GET", "/subjects/{subject}", Operation::ShowSubject, READ, &[]),
@@ -64,6 +67,9 @@ pub(super) const ROUTES: [Route; 14] = [
     route("DELETE", "/subjects/{subject}/factors/{factor_id}", Operation::Remove, WRITE, &[]),
     route("POST", "/subjects/{subject}/factors/{factor_id}/confirm", Operation::Confirm, WRITE, &[]),
     route("POST", "/subjects/{subject}/recovery-codes", Operation::MakeRecoveryCodes, WRITE, &[]),
+    route("GET", "/subjects/{subject}/devices", Operation::ListDevices, READ, &[]),
+    route("DELETE", "/subjects/{subject}/devices", Operation::ForgetDevices, WRITE, &[]),
+    route("DELETE", "/subjects/{subject}/devices/{device_id}", Operation::ForgetDevice, WRITE, &[]),
     route("POST", "/subjects/{subject}/unlock", Operation::Unlock, WRITE, &[]),
     route("POST", "/subjects/{subject}/reset", Operation::Reset, WRITE, &[]),
     route("PUT", "/aliases/{alias}", Operation::AddAlias, WRITE, &[]),
@@ -123,7 +129,7 @@ impl Names<'_> {
         Ok((typed, subject))
     }
 
-    /// The factor.
+    /// The factor, or the device.
     pub(super) fn factor(&self) -> Result<FactorId, String> {
         FactorId::parse(&self.decoded(1)?).map_err(|fault| fault.to_string())
     }

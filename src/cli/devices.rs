@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{CliError, administer, list::rfc3339, subject};
-use crate::config::Settings;
+use crate::{admin::device_json, config::Settings};
 
 /// Whose devices.
 #[derive(Debug, Args)]
@@ -47,15 +47,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
     for stored in &devices {
         let device = &stored.device;
         let written = if arguments.json {
-            let line = json!({
-                "id": stored.id.as_str(),
-                "client_id": device.client_id,
-                "label": device.label,
-                "created_at": device.created_at.as_secs(),
-                "used_at": device.used_at.as_secs(),
-                "forget_at": device.forget_at.as_secs(),
-            });
-            writeln!(out, "{line}")
+            writeln!(out, "{}", device_json(stored))
         } else {
             let label = device.label.as_deref().unwrap_or("-");
             let (used, forget) = (rfc3339(device.used_at), rfc3339(device.forget_at));

@@ -32,6 +32,7 @@ impl Desk {
 
     fn with(mut stage: Stage) -> Self {
         let token = make_tokens(&mut stage, &[("desk", "[\"read\", \"write\"]")]).remove(0);
+        stage.config.set("devices.remember_days", "30");
         stage.serve();
         Self { stage, token }
     }
@@ -157,6 +158,18 @@ on_both_stores! {
         assert_eq!(codes["recovery_codes"].as_array().map(Vec::len), Some(10));
         let code = codes["recovery_codes"][0].as_str().expect("a code");
         assert_token(&desk.stage.send(&TokenRequest::alice().code(code)));
+
+        // A remembered device.
+        let none = json!({ "subject": "alice", "devices": [] });
+        assert_eq!(desk.ok("GET", "/subjects/alice/devices", None), none);
+        let code = codes["recovery_codes"][1].as_str().expect("a code");
+        let remembered = desk.stage.send(&TokenRequest::alice().code(code).header("X-TFA-Remember", "1"));
+        let (device, _) = remembered.header("x-tfa-device").and_then(|t| t.split_once('.')).expect("a device");
+        assert_eq!(desk.ok("GET", "/subjects/alice/devices", None)["devices"][0]["id"], device);
+        let path = format!("/subjects/alice/devices/{device}");
+        assert_eq!(desk.ok("DELETE", &path, None), json!({ "subject": "alice", "devices_forgotten": 1 }));
+        desk.refused("DELETE", &path, None, 404);
+        assert_eq!(desk.ok("DELETE", "/subjects/alice/devices", None)["devices_forgotten"], 0);
         desk.stage.send(&TokenRequest::alice().code("000000"));
         let unlocked = json!({ "subject": "alice", "unlocked": true });
         assert_eq!(desk.ok("POST", "/subjects/alice/unlock", None), unlocked);
