@@ -10,7 +10,7 @@ use crate::{
         Actor, AuditTrail, ChangeKind, Clock, EnrolmentRegistry, ListPage, ListQuery, StoreError, TrailEvent,
         TrailPage, TrailQuery,
     },
-    types::{FactorId, SubjectId},
+    types::{FactorId, SubjectId, UnixTime},
 };
 
 /// Why something was not done, or not wholly.
@@ -25,6 +25,9 @@ pub enum AdminError {
     /// The passcode does not fit the factor that it should confirm. Nothing was changed.
     #[error("the code does not fit; check the clock of the phone, and take the code that is shown now")]
     WrongPasscode,
+    /// What is written for somebody to take along. It is not whole.
+    #[error("the file cannot be written")]
+    File(#[source] std::io::Error),
 }
 
 /// Administration on somebody's behalf.
@@ -49,7 +52,7 @@ where
     pub async fn enrol(&self, subject: &SubjectId, new: NewEnrolment) -> Result<Enrolled, AdminError> {
         let (new, shown) = enrol::prepare(new, self.clock.now())?;
         let (factor_id, factors) = self.store.enrol(subject, new).await?;
-        self.record(ChangeKind::Enrolled, subject, Some(factor_id.as_str())).await?;
+        self.record(ChangeKind::Enrolled, Some(subject), Some(factor_id.as_str())).await?;
         Ok(shown.of(factor_id, Some(factors)))
     }
 
@@ -57,7 +60,7 @@ where
     pub async fn propose(&self, subject: &SubjectId, new: NewEnrolment) -> Result<Enrolled, AdminError> {
         let (new, shown) = enrol::prepare(new, self.clock.now())?;
         let factor_id = self.store.propose(subject, new).await?;
-        self.record(ChangeKind::Proposed, subject, Some(factor_id.as_str())).await?;
+        self.record(ChangeKind::Proposed, Some(subject), Some(factor_id.as_str())).await?;
         Ok(shown.of(factor_id, None))
     }
 
@@ -72,14 +75,14 @@ where
         let waiting = self.store.pending(subject, factor, now).await?;
         let matched = waiting.matched(passcode, now).ok_or(AdminError::WrongPasscode)?;
         let factors = self.store.confirm(subject, &matched, now).await?;
-        self.record(ChangeKind::Confirmed, subject, Some(factor.as_str())).await?;
+        self.record(ChangeKind::Confirmed, Some(subject), Some(factor.as_str())).await?;
         Ok(factors)
     }
 
     /// Removes one factor. Returns how many are left.
     pub async fn remove_factor(&self, subject: &SubjectId, factor: &FactorId) -> Result<usize, AdminError> {
         let left = self.store.remove_factor(subject, factor).await?;
-        self.record(ChangeKind::Removed, subject, Some(factor.as_str())).await?;
+        self.record(ChangeKind::Removed, Some(subject), Some(factor.as_str())).await?;
         Ok(left)
     }
 
@@ -91,28 +94,28 @@ where
         label: Option<String>,
     ) -> Result<(), AdminError> {
         self.store.rename_factor(subject, factor, checked_label(label)?).await?;
-        self.record(ChangeKind::Renamed, subject, Some(factor.as_str())).await
+        self.record(ChangeKind::Renamed, Some(subject), Some(factor.as_str())).await
     }
 
     /// Makes new recovery codes in the place of the old ones.
     pub async fn new_recovery_codes(&self, subject: &SubjectId) -> Result<RecoveryCodes, AdminError> {
         let codes = RecoveryCodes::random()?;
         self.store.replace_recovery_codes(subject, &codes.presented()).await?;
-        self.record(ChangeKind::RecoveryCodesReplaced, subject, None).await?;
+        self.record(ChangeKind::RecoveryCodesReplaced, Some(subject), None).await?;
         Ok(codes)
     }
 
     /// Removes all factors. Returns how many there were.
     pub async fn disable(&self, subject: &SubjectId) -> Result<usize, AdminError> {
         let removed = self.store.disable(subject).await?;
-        self.record(ChangeKind::Disabled, subject, None).await?;
+        self.record(ChangeKind::Disabled, Some(subject), None).await?;
         Ok(removed)
     }
 
     /// Forgets failures and lifts locks. Returns whether there was anything to forget.
     pub async fn unlock(&self, subject: &SubjectId) -> Result<bool, AdminError> {
         let unlocked = self.store.unlock(subject).await?;
-        self.record(ChangeKind::Unlocked, subject, None).await?;
+        self.record(ChangeKind::Unlocked, Some(subject), None).await?;
         Ok(unlocked)
     }
 
@@ -128,14 +131,14 @@ where
             return Err(StoreError::Refused(rule).into());
         }
         self.store.add_alias(alias, subject).await?;
-        self.record(ChangeKind::AliasAdded, subject, Some(alias.as_str())).await
+        self.record(ChangeKind::AliasAdded, Some(subject), Some(alias.as_str())).await
     }
 
     /// Forgets an alias. Returns whether there was one.
     pub async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, AdminError> {
         let removed = self.store.remove_alias(alias).await?;
         if removed {
-            self.record(ChangeKind::AliasRemoved, alias, Some(alias.as_str())).await?;
+            self.record(ChangeKind::AliasRemoved, Some(alias), Some(alias.as_str())).await?;
         }
         Ok(removed)
     }
@@ -162,15 +165,22 @@ where
         Ok(self.store.reseal(subject).await?)
     }
 
-    async fn record(
+    pub(super) const fn store(&self) -> &S {
+        self.store
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    pub(super) async fn record(
         &self,
         change: ChangeKind,
-        subject: &SubjectId,
+        subject: Option<&SubjectId>,
         object: Option<&str>,
     ) -> Result<(), AdminError> {
         let (actor, object) = (self.actor.clone(), object.map(str::to_owned));
-        let event =
-            TrailEvent { at: self.clock.now(), actor, change, subject: Some(subject.clone()), object };
+        let event = TrailEvent { at: self.clock.now(), actor, change, subject: subject.cloned(), object };
         self.store.append(&event).await.map_err(AdminError::NotRecorded)
     }
 }

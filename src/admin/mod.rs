@@ -6,8 +6,13 @@
 
 mod change;
 mod enrol;
+mod export;
+pub mod import;
+mod moving;
 mod status;
 
 pub use change::{AdminError, Administration};
 pub use enrol::{Enrolled, NewEnrolment, RecoveryCodes};
+pub use export::{ExportFile, ExportSummary};
+pub use moving::{BadRow, ImportSummary, Rehearsal, RowOutcome};
 pub use status::{StatusReport, event_json, name_json};

@@ -8,6 +8,8 @@ mod check_config;
 mod completions;
 mod demo;
 mod explain;
+mod export;
+mod import;
 mod keys;
 mod list;
 mod progress;
@@ -71,6 +73,10 @@ enum Command {
     RecoveryCodes(subject::Arguments),
     /// Make a name, such as an e-mail address, another name of a subject, or forget it
     Alias(alias::Arguments),
+    /// Take factors over from another system
+    Import(import::Arguments),
+    /// Write all factors to a file, sealed, for another gateway
+    Export(export::Arguments),
     /// Show what was changed, by whom and when
     Audit(list::AuditArguments),
     /// Say which rule of the configuration decides over a log-in, and why
@@ -129,6 +135,8 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::Disable(arguments) => subject::disable(&settings()?, arguments),
         Command::Unlock(arguments) => subject::unlock(&settings()?, arguments),
         Command::Alias(arguments) => alias::run(&settings()?, arguments),
+        Command::Import(arguments) => import::run(&settings()?, arguments),
+        Command::Export(arguments) => export::run(&settings()?, arguments),
         Command::Explain(arguments) => explain::run(&settings()?, arguments),
         Command::Keys(command) => keys::run(&settings()?, command),
         Command::CheckConfig => {

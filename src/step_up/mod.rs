@@ -5,6 +5,7 @@
 //! error never releases.
 
 mod flow;
+mod moving;
 mod ports;
 mod refresh;
 mod registry;
@@ -13,6 +14,7 @@ mod trail;
 mod withheld;
 
 pub use flow::{Claim, Flow, GateError, GatedGrant, GrantFacts, Outcome, token_flow};
+pub use moving::{Departing, TakenCode, TakenOver, Takeover};
 pub use ports::{
     AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OwnerError,
     StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault,

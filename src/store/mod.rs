@@ -5,9 +5,10 @@
 
 mod edit;
 mod embedded;
-mod envelope;
+pub(crate) mod envelope;
 mod fields;
 pub mod key_file;
+mod moving;
 mod orphan_record;
 mod record;
 mod recovery_record;

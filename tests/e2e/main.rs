@@ -11,6 +11,7 @@ mod formats;
 mod grants;
 mod identity;
 mod implicit;
+mod import;
 mod lockout;
 mod outages;
 mod owners;
