@@ -1,11 +1,18 @@
 //! Moving in from other systems and out to other gateways, with the command line.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
 use crate::support::{
-    Challenge, Passcodes, Ran, Stage, StoreKind, TokenRequest, assert_challenge, assert_token, on_both_stores,
+    BINARY, Challenge, Passcodes, Ran, Stage, StoreKind, TokenRequest, assert_challenge, assert_token,
+    on_both_stores, quietly,
 };
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -203,6 +210,36 @@ fn a_sealed_export_moves_from_redis_to_the_embedded_store() {
     let cut = file(&new, "cut.sealed", cut);
     let said = import(&new, "sealed", &cut, &[]).refused();
     assert!(said.contains("the file ends too early"), "{said}");
+}
+
+#[test]
+fn ctrl_c_ends_an_import_and_a_further_run_does_the_rest() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    let rows = format!("subject,secret\nalice,{SECRET}\nbob,{SECRET}\n");
+    stage.config.run(&["list"]).ok();
+    // Each command of the stage writes gateway.toml anew, and this one must not read half of it.
+    fs::copy(stage.config.dir().join("gateway.toml"), stage.config.dir().join("own.toml")).expect("copied");
+    let mut child = Command::new(BINARY)
+        .args(["import", "--format", "csv", "-", "--config", "own.toml"])
+        .current_dir(stage.config.dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(rows.as_bytes()).expect("written");
+    let is_done = || status(&stage, "bob")["enrolled"] == true;
+    let waited = (0..500).any(|_| is_done() || !matches!(child.try_wait(), Ok(None)));
+    assert!(waited, "two rows are imported while the third is waited for");
+    quietly(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    let ended = child.wait_with_output().expect("ended");
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("2 imported") && said.contains("a further run does the rest"), "{said}");
+    drop(input);
+    let people = file(&stage, "people.csv", format!("{rows}carol,{SECRET}\n"));
+    assert_eq!(import(&stage, "csv", &people, &[]).ok(), "1 imported, 2 were there already, 0 bad\n");
 }
 
 /// A time as Authelia writes it.
