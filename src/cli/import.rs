@@ -84,6 +84,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
+    let of_drupal =
+        [&arguments.key_file, &arguments.users, &arguments.recovery_codes, &arguments.accepted_codes];
+    if arguments.format != FormatName::Drupal
+        && (of_drupal.iter().any(|file| file.is_some()) || !arguments.table_prefix.is_empty())
+    {
+        let rule = "--key-file, --users, --recovery-codes, --accepted-codes and --table-prefix belong to --format drupal";
+        return Err(CliError::Said(rule.into()));
+    }
     let source = open(&arguments.file)?;
     let rows = rows(format(settings, arguments)?, source, settings.totp.skew_steps());
     let rehearsal = if arguments.dry_run { Rehearsal::Yes } else { Rehearsal::No };

@@ -213,6 +213,42 @@ fn a_sealed_export_moves_from_redis_to_the_embedded_store() {
 }
 
 #[test]
+fn an_import_ends_with_the_store_and_not_with_bad_rows() {
+    let mut stage = Stage::prepared(StoreKind::Redis);
+    let people = file(&stage, "people.csv", format!("subject,secret\nalice,{SECRET}\nbob,{SECRET}\n"));
+    stage.redis().kill();
+    stage.config.set("store.timeout_ms", "500");
+    let said = import(&stage, "csv", &people, &[]).refused();
+    assert!(said.contains("a further run does the rest") && !said.contains("line 2"), "{said}");
+    stage.redis().restart();
+    stage.config.set("store.timeout_ms", "30000");
+    assert_eq!(import(&stage, "csv", &people, &[]).ok(), "2 imported, 0 were there already, 0 bad\n");
+}
+
+#[test]
+fn a_file_that_is_not_there_and_an_option_of_another_format_are_said() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    assert!(import(&stage, "csv", "nowhere.csv", &[]).refused().contains("nowhere.csv cannot be read"));
+    assert_eq!(import(&stage, "drupal", "site.sql", &[]).status.code(), Some(2));
+    let people = file(&stage, "people.csv", format!("subject,secret\nalice,{SECRET}\n"));
+    let said = import(&stage, "csv", &people, &["--users", "users.csv"]).refused();
+    assert!(said.contains("belong to --format drupal"), "{said}");
+    assert_eq!(status(&stage, "alice")["enrolled"], false);
+}
+
+#[test]
+fn an_export_names_the_records_that_do_not_open_and_writes_the_rest() {
+    let mut stage = Stage::prepared(StoreKind::Redis);
+    let alice = stage.enrol("alice");
+    stage.redis().cli(&["HSET", "tfa:{bob}:enrolment", "totp:f1", "nonsense"]);
+    let ran = stage.config.run(&["export", "--plain", "--yes-secrets-in-clear"]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(ran.stdout.starts_with("alice\totpauth://") && ran.stdout.contains(&alice.secret), "{ran:?}");
+    assert!(ran.stderr.contains("bob: ") && ran.stderr.contains("1 names do not open"), "{ran:?}");
+    assert!(!ran.stderr.contains(&alice.secret), "{ran:?}");
+}
+
+#[test]
 fn ctrl_c_ends_an_import_and_a_further_run_does_the_rest() {
     let stage = Stage::prepared(StoreKind::Embedded);
     let rows = format!("subject,secret\nalice,{SECRET}\nbob,{SECRET}\n");

@@ -23,6 +23,7 @@ pub(super) struct MigrationPayload {
 }
 
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub(super) struct OtpParameters {
     #[prost(bytes = "vec", tag = "1")]
     pub(super) secret: Vec<u8>,
@@ -39,6 +40,13 @@ pub(super) struct OtpParameters {
     /// 1 HOTP, 2 TOTP.
     #[prost(int32, tag = "6")]
     pub(super) kind: i32,
+}
+
+impl std::fmt::Debug for OtpParameters {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OtpParameters").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 pub(super) fn rows(source: impl BufRead + Send, skew_steps: u8) -> impl Iterator<Item = Row> + Send {

@@ -21,11 +21,9 @@ pub(super) fn rows(source: impl BufRead + Send, skew_steps: u8) -> impl Iterator
     Lines::new(source).filter_map(move |(line, text)| {
         let entry = text.and_then(|text| {
             let text = text.trim();
-            if text.is_empty() || text.starts_with('#') {
-                Ok(None)
-            } else {
-                entry(text, skew_steps).map(Some)
-            }
+            // A name may begin with that character, too.
+            let is_comment = text.starts_with('#') && !text.contains("\totpauth://");
+            if text.is_empty() || is_comment { Ok(None) } else { entry(text, skew_steps).map(Some) }
         });
         entry.transpose().map(|entry| Row { line, entry })
     })
