@@ -37,13 +37,6 @@ pub struct ImportSummary {
     pub short_secrets: u64,
 }
 
-impl ImportSummary {
-    /// All rows.
-    pub const fn rows(&self) -> u64 {
-        self.imported + self.already_there + self.bad
-    }
-}
-
 /// How one row ended.
 #[derive(Debug)]
 pub enum RowOutcome {

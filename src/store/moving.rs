@@ -1,5 +1,7 @@
 //! Taking factors over and giving them away: the edits, and what is read.
 
+use subtle::ConstantTimeEq as _;
+
 use super::{
     StoreSettings,
     edit::{Change, Edit, Editor, Spent},
@@ -9,7 +11,7 @@ use super::{
     recovery_record,
 };
 use crate::{
-    factor::{Factor, PresentedRecoveryCode, RecoveryCode},
+    factor::{Factor, PresentedRecoveryCode, RecoveryCode, totp::decode_base32},
     policy::lockout::Ledger,
     step_up::{Departing, StoreError, TakenCode, TakenOver, Takeover},
     types::{SubjectId, limits::RECOVERY_CODES_MAX},
@@ -21,14 +23,9 @@ impl Editor<'_> {
     /// Adds a factor from elsewhere with its recovery codes, and spends its last used step, unless the subject has that
     /// secret already, under whatever id.
     pub(super) fn import(self, takeover: &Takeover) -> Edit<TakenOver> {
-        let secret = takeover.factor.totp.expose_secret();
         for (name, value) in self.fields {
-            if let Field::Totp(id) = Field::of(name) {
-                let id = fields::parse_id(id)?;
-                let factor = record::open(self.ring, self.subject, &id, State::Active, value)?;
-                if factor.totp.expose_secret() == secret {
-                    return Ok((Change::nothing(self.fields), TakenOver::AlreadyThere));
-                }
+            if self.is_there(name, value, takeover.factor.totp.expose_secret())? {
+                return Ok((Change::nothing(self.fields), TakenOver::AlreadyThere));
             }
         }
         let (mut change, (id, _)) = self.enrol(&takeover.factor)?;
@@ -40,6 +37,22 @@ impl Editor<'_> {
             at: takeover.now,
         });
         Ok((change, TakenOver::Added))
+    }
+
+    /// Whether a field is a factor with that secret. Two of them would accept one passcode twice.
+    fn is_there(self, name: &str, value: &[u8], secret: &[u8]) -> Result<bool, StoreError> {
+        match Field::of(name) {
+            Field::Totp(id) => {
+                let factor =
+                    record::open(self.ring, self.subject, &fields::parse_id(id)?, State::Active, value)?;
+                Ok(factor.totp.expose_secret().ct_eq(secret).into())
+            }
+            Field::Plain => {
+                let plain = std::str::from_utf8(value).ok().and_then(decode_base32);
+                Ok(plain.is_some_and(|plain| plain.expose().ct_eq(secret).into()))
+            }
+            Field::Alias | Field::Pending(_) | Field::Recovery(_) | Field::Unknown => Ok(false),
+        }
     }
 
     fn add_codes(self, after: &mut Fields, codes: &[TakenCode]) -> Result<(), StoreError> {

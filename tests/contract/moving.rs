@@ -140,3 +140,17 @@ on_both_stores! {
         });
     }
 }
+
+#[test]
+fn a_plain_secret_of_a_sites_own_code_is_not_imported_beside_itself() {
+    let mut stand = Stand::new(StoreKind::Redis);
+    stand.plain_secrets = true;
+    let secret = totp(1).secret_base32().to_lowercase();
+    stand.redis().cli(&["HSET", "tfa:{alice}:enrolment", "totp_secret", &secret]);
+    stand.run(async |store| {
+        let same = store.import(&subject("alice"), &takeover(&stand, "imp-1", 1, &[], None)).await;
+        assert_eq!(same.expect("an answer"), TakenOver::AlreadyThere);
+        let other = store.import(&subject("alice"), &takeover(&stand, "imp-2", 2, &[], None)).await;
+        assert_eq!(other.expect("an answer"), TakenOver::Added);
+    });
+}
