@@ -20,7 +20,7 @@
 //! # Layers
 //!
 //! 0 [`types`]; 1 [`factor`], [`headers`], [`identity`], [`oauth`], [`sealing`]; 2 [`policy`]; 3 [`step_up`];
-//! 4 [`admin`], [`store`], [`telemetry`], [`upstream`]; 5 [`api`], [`edge`], [`portal`]; 6 [`app`], [`cli`],
+//! 4 [`store`], [`telemetry`], [`upstream`]; 5 [`admin`]; 6 [`api`], [`edge`], [`portal`]; 7 [`app`], [`cli`],
 //! [`config`]. A module imports lower layers only; `docs/architecture.md` has the picture and `tests/tidy.rs` holds it.
 
 pub mod admin;

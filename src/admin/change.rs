@@ -7,10 +7,10 @@ use super::{
 use crate::{
     factor::Passcode,
     step_up::{
-        Actor, AuditTrail, Beside, ChangeKind, Clock, DeviceStore, EnrolmentRegistry, ListPage, ListQuery,
-        StoreError, StoredDevice, TrailEvent, TrailPage, TrailQuery,
+        Actor, AuditTrail, Beside, ChangeKind, Clock, EnrolmentRegistry, ListPage, ListQuery, StoreError,
+        TrailEvent, TrailPage, TrailQuery,
     },
-    types::{FactorId, SubjectId},
+    types::{FactorId, SubjectId, UnixTime},
 };
 
 /// Why something was not done, or not wholly.
@@ -25,6 +25,9 @@ pub enum AdminError {
     /// The passcode does not fit the factor that it should confirm. Nothing was changed.
     #[error("the code does not fit; check the clock of the phone, and take the code that is shown now")]
     WrongPasscode,
+    /// What is written for somebody to take along. It is not whole.
+    #[error("the file cannot be written")]
+    File(#[source] std::io::Error),
 }
 
 /// What a reset removed.
@@ -63,7 +66,7 @@ pub struct Administration<'a, S, C> {
 
 impl<'a, S, C> Administration<'a, S, C>
 where
-    S: EnrolmentRegistry + AuditTrail + DeviceStore,
+    S: EnrolmentRegistry + AuditTrail,
     C: Clock,
 {
     /// Whatever is changed through it is recorded as the actor's.
@@ -75,7 +78,7 @@ where
     pub async fn enrol(&self, subject: &SubjectId, new: NewEnrolment) -> Result<Enrolled, AdminError> {
         let (new, shown) = enrol::prepare(new, self.clock.now())?;
         let (factor_id, factors) = self.store.enrol(subject, new).await?;
-        self.record(ChangeKind::Enrolled, subject, Some(factor_id.as_str())).await?;
+        self.record(ChangeKind::Enrolled, Some(subject), Some(factor_id.as_str())).await?;
         Ok(shown.of(factor_id, Some(factors)))
     }
 
@@ -83,7 +86,7 @@ where
     pub async fn propose(&self, subject: &SubjectId, new: NewEnrolment) -> Result<Enrolled, AdminError> {
         let (new, shown) = enrol::prepare(new, self.clock.now())?;
         let factor_id = self.store.propose(subject, new).await?;
-        self.record(ChangeKind::Proposed, subject, Some(factor_id.as_str())).await?;
+        self.record(ChangeKind::Proposed, Some(subject), Some(factor_id.as_str())).await?;
         Ok(shown.of(factor_id, None))
     }
 
@@ -99,7 +102,7 @@ where
         let waiting = self.store.pending(subject, factor, now).await?;
         let matched = waiting.matched(passcode, now).ok_or(AdminError::WrongPasscode)?;
         let factors = self.store.confirm(subject, &matched, beside, now).await?;
-        self.record(ChangeKind::Confirmed, subject, Some(factor.as_str())).await?;
+        self.record(ChangeKind::Confirmed, Some(subject), Some(factor.as_str())).await?;
         Ok(factors)
     }
 
@@ -117,7 +120,7 @@ where
     /// Removes one factor. Returns how many are left.
     pub async fn remove_factor(&self, subject: &SubjectId, factor: &FactorId) -> Result<usize, AdminError> {
         let left = self.store.remove_factor(subject, factor).await?;
-        self.record(ChangeKind::Removed, subject, Some(factor.as_str())).await?;
+        self.record(ChangeKind::Removed, Some(subject), Some(factor.as_str())).await?;
         Ok(left)
     }
 
@@ -130,7 +133,7 @@ where
     ) -> Result<Option<String>, AdminError> {
         let label = checked_label(label)?;
         self.store.rename_factor(subject, factor, label.clone()).await?;
-        self.record(ChangeKind::Renamed, subject, Some(factor.as_str())).await?;
+        self.record(ChangeKind::Renamed, Some(subject), Some(factor.as_str())).await?;
         Ok(label)
     }
 
@@ -138,21 +141,21 @@ where
     pub async fn new_recovery_codes(&self, subject: &SubjectId) -> Result<RecoveryCodes, AdminError> {
         let codes = RecoveryCodes::random()?;
         self.store.replace_recovery_codes(subject, &codes.presented()).await?;
-        self.record(ChangeKind::RecoveryCodesReplaced, subject, None).await?;
+        self.record(ChangeKind::RecoveryCodesReplaced, Some(subject), None).await?;
         Ok(codes)
     }
 
     /// Removes all factors. Returns how many there were.
     pub async fn disable(&self, subject: &SubjectId) -> Result<usize, AdminError> {
         let removed = self.store.disable(subject).await?;
-        self.record(ChangeKind::Disabled, subject, None).await?;
+        self.record(ChangeKind::Disabled, Some(subject), None).await?;
         Ok(removed)
     }
 
     /// Forgets failures and lifts locks. Returns whether there was anything to forget.
     pub async fn unlock(&self, subject: &SubjectId) -> Result<bool, AdminError> {
         let unlocked = self.store.unlock(subject).await?;
-        self.record(ChangeKind::Unlocked, subject, None).await?;
+        self.record(ChangeKind::Unlocked, Some(subject), None).await?;
         Ok(unlocked)
     }
 
@@ -189,38 +192,16 @@ where
             return Err(StoreError::Refused(rule).into());
         }
         self.store.add_alias(alias, subject).await?;
-        self.record(ChangeKind::AliasAdded, subject, Some(alias.as_str())).await
+        self.record(ChangeKind::AliasAdded, Some(subject), Some(alias.as_str())).await
     }
 
     /// Forgets an alias. Returns whether there was one.
     pub async fn remove_alias(&self, alias: &SubjectId) -> Result<bool, AdminError> {
         let removed = self.store.remove_alias(alias).await?;
         if removed {
-            self.record(ChangeKind::AliasRemoved, alias, Some(alias.as_str())).await?;
+            self.record(ChangeKind::AliasRemoved, Some(alias), Some(alias.as_str())).await?;
         }
         Ok(removed)
-    }
-
-    /// The devices that are remembered for a subject, those that are over left out, the one used last first.
-    pub async fn devices(&self, subject: &SubjectId) -> Result<Vec<StoredDevice>, AdminError> {
-        let mut devices = self.store.devices(subject).await?;
-        let now = self.clock.now();
-        devices.retain(|stored| stored.device.forget_at > now);
-        devices.sort_by_key(|stored| std::cmp::Reverse(stored.device.used_at));
-        Ok(devices)
-    }
-
-    /// Forgets one device, or all. Returns how many there were.
-    pub async fn forget_devices(
-        &self,
-        subject: &SubjectId,
-        id: Option<&FactorId>,
-    ) -> Result<usize, AdminError> {
-        let forgotten = self.store.forget_devices(subject, id).await?;
-        if forgotten > 0 {
-            self.record(ChangeKind::DeviceForgotten, subject, id.map(FactorId::as_str)).await?;
-        }
-        Ok(forgotten)
     }
 
     /// What is known of a subject.
@@ -245,15 +226,22 @@ where
         Ok(self.store.reseal(subject).await?)
     }
 
-    async fn record(
+    pub(super) const fn store(&self) -> &S {
+        self.store
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    pub(super) async fn record(
         &self,
         change: ChangeKind,
-        subject: &SubjectId,
+        subject: Option<&SubjectId>,
         object: Option<&str>,
     ) -> Result<(), AdminError> {
         let (actor, object) = (self.actor.clone(), object.map(str::to_owned));
-        let event =
-            TrailEvent { at: self.clock.now(), actor, change, subject: Some(subject.clone()), object };
+        let event = TrailEvent { at: self.clock.now(), actor, change, subject: subject.cloned(), object };
         self.store.append(&event).await.map_err(AdminError::NotRecorded)
     }
 }

@@ -1,13 +1,19 @@
-//! Layer 4: administration as use cases. The command line, the administration API and the self-service page call
+//! Layer 5: administration as use cases. The command line, the administration API and the self-service page call
 //! the same ones.
 //!
 //! Invariants: a secret or a recovery code is in what making it returns, once, and in nothing else; every change
 //! is recorded with who made it.
 
 mod change;
+mod devices;
 mod enrol;
+mod export;
+pub mod import;
+mod moving;
 mod status;
 
 pub use change::{AdminError, Administration, Reset};
 pub use enrol::{Enrolled, NewEnrolment, RecoveryCodes};
+pub use export::{ExportFile, ExportSummary};
+pub use moving::{BadRow, ImportSummary, Rehearsal, RowOutcome};
 pub use status::{StatusReport, device_json, event_json, name_json};

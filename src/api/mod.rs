@@ -1,4 +1,4 @@
-//! Layer 5: the administration API under `/api/v1/`, on the private listener.
+//! Layer 6: the administration API under `/api/v1/`, on the private listener.
 //!
 //! Invariants: nothing but the document that describes it is answered to who has not shown who it is; whatever is
 //! changed is changed by the use cases of `admin`, in the caller's name, and goes on to its record when the caller

@@ -113,7 +113,9 @@ impl Problem {
                 (StatusCode::UNPROCESSABLE_ENTITY, "Unsuitable", "A value is not suitable")
             }
             Self::Stopping => UNAVAILABLE,
-            Self::Interrupted(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Failed", "The gateway failed"),
+            Self::Interrupted(_) | Self::Admin(AdminError::File(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "Failed", "The gateway failed")
+            }
             Self::Admin(AdminError::Store(error)) => of_store(error),
             Self::Admin(AdminError::NotRecorded(_)) => (
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -10,6 +10,8 @@ mod completions;
 mod demo;
 mod devices;
 mod explain;
+mod export;
+mod import;
 mod keys;
 mod list;
 mod progress;
@@ -75,6 +77,10 @@ enum Command {
     Devices(devices::Arguments),
     /// Make a name, such as an e-mail address, another name of a subject, or forget it
     Alias(alias::Arguments),
+    /// Take factors over from another system
+    Import(import::Arguments),
+    /// Write all factors to a file, sealed, for another gateway
+    Export(export::Arguments),
     /// Show what was changed, by whom and when
     Audit(list::AuditArguments),
     /// Say which rule of the configuration decides over a log-in, and why
@@ -136,6 +142,8 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::Unlock(arguments) => subject::unlock(&settings()?, arguments),
         Command::Devices(arguments) => devices::run(&settings()?, arguments),
         Command::Alias(arguments) => alias::run(&settings()?, arguments),
+        Command::Import(arguments) => import::run(&settings()?, arguments),
+        Command::Export(arguments) => export::run(&settings()?, arguments),
         Command::Explain(arguments) => explain::run(&settings()?, arguments),
         Command::ApiToken(arguments) => api_token::run(arguments),
         Command::Keys(command) => keys::run(&settings()?, command),

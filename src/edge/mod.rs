@@ -1,4 +1,4 @@
-//! Layer 5: the HTTP face.
+//! Layer 6: the HTTP face.
 //!
 //! Invariants: every request is answered by exactly one of `token_endpoint`, `implicit`, `pass_through` and `respond`,
 //! and on the private listener by `health`; `respond` is the only table from what went wrong to a response; nothing a

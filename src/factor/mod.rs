@@ -86,7 +86,8 @@ pub fn verify(
     now: UnixTime,
     is_code: impl Fn(&RecoveryCode, &PresentedRecoveryCode) -> bool,
 ) -> Fit {
-    if let Some(presented) = PresentedRecoveryCode::from_passcode(passcode) {
+    let digits = factors.totp.as_slice().iter().map(|factor| factor.totp.parameters().digits());
+    if let Some(presented) = PresentedRecoveryCode::from_passcode(passcode, digits) {
         let found = RecoveryMatch::find(&factors.recovery_codes, |code| is_code(code, &presented));
         return Fit::RecoveryCode(found);
     }

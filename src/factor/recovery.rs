@@ -5,7 +5,10 @@ use zeroize::Zeroizing;
 use super::Passcode;
 use crate::types::{
     FactorId, Secret,
-    limits::{PASSCODE_BYTES_MAX, RECOVERY_CODE_BYTES, RECOVERY_CODE_CHARACTERS_MIN},
+    limits::{
+        PASSCODE_BYTES_MAX, RECOVERY_CODE_BYTES, RECOVERY_CODE_CHARACTERS_MIN,
+        RECOVERY_CODE_CHARACTERS_TAKEN_OVER_MIN,
+    },
 };
 
 /// Base 32 without the letters that are easily misread (i, l, o, u).
@@ -28,9 +31,14 @@ pub struct PresentedRecoveryCode(Secret<Vec<u8>>);
 
 impl PresentedRecoveryCode {
     /// A passcode has at most eight digits; a recovery code is longer, and of letters and digits only. Dashes do not
-    /// count, nor does case, and `i`, `l` and `o` are the digits that they look like.
-    pub fn from_passcode(passcode: &Passcode) -> Option<Self> {
-        Self::parse(passcode.expose())
+    /// count, nor does case, and `i`, `l` and `o` are the digits that they look like. One that was taken over may have
+    /// eight characters: `passcode_digits` says whether any authenticator of the subject could show as many.
+    pub fn from_passcode(passcode: &Passcode, mut passcode_digits: impl Iterator<Item = u8>) -> Option<Self> {
+        Self::parse(passcode.expose()).filter(|code| {
+            let length = code.expose().len();
+            length >= RECOVERY_CODE_CHARACTERS_MIN
+                || passcode_digits.all(|digits| usize::from(digits) != length)
+        })
     }
 
     /// The same from a text that is known to be a recovery code, such as one that is taken over.
@@ -42,7 +50,7 @@ impl PresentedRecoveryCode {
             other => other,
         });
         let code = Secret::new(read.take(PASSCODE_BYTES_MAX).collect::<Vec<u8>>());
-        let fits = code.expose().len() >= RECOVERY_CODE_CHARACTERS_MIN
+        let fits = code.expose().len() >= RECOVERY_CODE_CHARACTERS_TAKEN_OVER_MIN
             && code.expose().iter().all(u8::is_ascii_alphanumeric);
         fits.then_some(Self(code))
     }
@@ -94,7 +102,7 @@ mod tests {
 
     fn presented(text: &str) -> Option<Vec<u8>> {
         let passcode = Passcode::from_bytes(text.as_bytes());
-        PresentedRecoveryCode::from_passcode(&passcode).map(|code| code.expose().to_vec())
+        PresentedRecoveryCode::from_passcode(&passcode, [6, 8].into_iter()).map(|code| code.expose().to_vec())
     }
 
     #[test]
@@ -117,6 +125,14 @@ mod tests {
             })
             .collect();
         assert_eq!(codes.len(), 80);
+    }
+
+    #[test]
+    fn eight_digits_are_a_recovery_code_where_no_authenticator_shows_as_many() {
+        let passcode = Passcode::from_bytes(b"123 45 678");
+        let is_code =
+            |digits: &[u8]| PresentedRecoveryCode::from_passcode(&passcode, digits.iter().copied()).is_some();
+        assert!(is_code(&[6, 7]) && !is_code(&[6, 8]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use super::Passcode;
 use crate::types::{
     Secret, UnixTime,
-    limits::{TOTP_SECRET_BYTES_MAX, TOTP_SECRET_BYTES_MIN},
+    limits::{TOTP_SECRET_BYTES_MAX, TOTP_SECRET_BYTES_MIN, TOTP_SECRET_BYTES_TAKEN_OVER_MIN},
 };
 
 /// All but the unreserved characters of RFC 3986 section 2.3.
@@ -71,6 +71,9 @@ pub enum TotpFault {
     /// RFC 4226 section 4 R6.
     #[error("a TOTP secret must have 16 to 128 bytes (128 bits or more)")]
     SecretLength,
+    /// See [`Totp::taken_over`].
+    #[error("a TOTP secret that is taken over must have 10 to 128 bytes (80 bits or more)")]
+    TakenOverLength,
 }
 
 impl TotpParameters {
@@ -142,9 +145,18 @@ impl fmt::Debug for Totp {
 impl Totp {
     /// Refuses secrets shorter than 128 bits (RFC 4226 section 4 R6).
     pub fn new(parameters: TotpParameters, secret: &Secret<Vec<u8>>) -> Result<Self, TotpFault> {
-        let bytes = secret.expose();
-        if bytes.len() < TOTP_SECRET_BYTES_MIN || bytes.len() > TOTP_SECRET_BYTES_MAX {
+        if secret.expose().len() < TOTP_SECRET_BYTES_MIN {
             return Err(TotpFault::SecretLength);
+        }
+        Self::taken_over(parameters, secret).map_err(|_| TotpFault::SecretLength)
+    }
+
+    /// With a secret that another system made, or that was taken over before: it may have 80 bits, for the phone holds
+    /// it already and cannot be given a longer one unnoticed.
+    pub fn taken_over(parameters: TotpParameters, secret: &Secret<Vec<u8>>) -> Result<Self, TotpFault> {
+        let bytes = secret.expose();
+        if bytes.len() < TOTP_SECRET_BYTES_TAKEN_OVER_MIN || bytes.len() > TOTP_SECRET_BYTES_MAX {
+            return Err(TotpFault::TakenOverLength);
         }
         let algorithm = match parameters.algorithm {
             Algorithm::Sha1 => totp_rs::Algorithm::SHA1,

@@ -168,15 +168,17 @@ impl Ledger {
 
     fn accept(&mut self, matched: &Matched, now: UnixTime) {
         self.unlock();
-        self.spend(matched, now);
+        self.spend(matched.factor(), matched.step(), matched.window_secs(), now);
     }
 
-    /// Remembers a step as used.
-    pub fn spend(&mut self, matched: &Matched, now: UnixTime) {
+    /// Remembers a step as used, unless a later one is; `window_secs` is how long its passcode can be presented.
+    pub fn spend(&mut self, factor: &FactorId, step: u64, window_secs: u64, now: UnixTime) {
         let forget_at = UnixTime::from_secs(
-            now.as_secs().saturating_add(matched.window_secs()).saturating_add(USED_STEP_MARGIN_SECS),
+            now.as_secs().saturating_add(window_secs).saturating_add(USED_STEP_MARGIN_SECS),
         );
-        self.used.insert(matched.factor().clone(), UsedStep { step: matched.step(), forget_at });
+        if self.used.get(factor).is_none_or(|used| used.step <= step) {
+            self.used.insert(factor.clone(), UsedStep { step, forget_at });
+        }
     }
 
     fn count(&mut self, attempt: &Attempt, now: UnixTime, lockout: &Lockout) {

@@ -1,4 +1,4 @@
-//! Layer 5: the self-service pages, where people set up, replace and remove their second factor.
+//! Layer 6: the self-service pages, where people set up, replace and remove their second factor.
 //!
 //! Invariants: nobody gets further than the sign-in without the site's own password, and, once enrolled, without a
 //! factor; no rule and no mode exempts from that; a form is taken from our own pages only; no password is kept; the

@@ -6,6 +6,7 @@
 
 mod device;
 mod flow;
+mod moving;
 mod ports;
 mod refresh;
 mod registry;
@@ -19,6 +20,7 @@ pub use device::{
     DeviceRequest, DeviceStore, DeviceToken, PresentedDevice, StoredDevice, X_TFA_DEVICE, X_TFA_REMEMBER,
 };
 pub use flow::{Claim, Flow, GateError, GatedGrant, GrantFacts, Outcome, token_flow};
+pub use moving::{Departing, TakenCode, TakenOver, Takeover};
 pub use ports::{
     AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OwnerError,
     StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault,

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::StoreError;
+use super::{Departing, StoreError, TakenOver, Takeover};
 use crate::{
     factor::{
         Factor, Matched, PresentedRecoveryCode,
@@ -100,6 +100,20 @@ pub trait EnrolmentRegistry {
     fn list(&self, query: &ListQuery) -> impl Future<Output = Result<ListPage, StoreError>>;
     /// Seals a subject's records with the current key. Returns how many were sealed with another.
     fn reseal(&self, subject: &SubjectId) -> impl Future<Output = Result<usize, StoreError>>;
+    /// Takes a factor over from another system, with its recovery codes and its last used step.
+    fn import(
+        &self,
+        subject: &SubjectId,
+        takeover: &Takeover,
+    ) -> impl Future<Output = Result<TakenOver, StoreError>>;
+    /// What [`EnrolmentRegistry::import`] would answer now. Nothing is changed.
+    fn would_import(
+        &self,
+        subject: &SubjectId,
+        takeover: &Takeover,
+    ) -> impl Future<Output = Result<TakenOver, StoreError>>;
+    /// All that another gateway needs to know of a name. It holds secrets.
+    fn export(&self, name: &SubjectId) -> impl Future<Output = Result<Departing, StoreError>>;
     /// Whether the store answers.
     fn ping(&self) -> impl Future<Output = Result<(), StoreError>>;
 }

@@ -35,6 +35,18 @@ const OTHERS_COUNT: StoreError = StoreError::Refused("a factor was set up meanwh
 const NOT_ENROLLED: StoreError = StoreError::Refused("the subject is not enrolled");
 const NO_FACTOR: StoreError = StoreError::Refused("the subject has no factor of that id");
 
+/// A step that was used: a factor was confirmed with it, or another system accepted it last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spent {
+    pub(super) factor: FactorId,
+    /// RFC 6238 section 4.2 (T).
+    pub(super) step: u64,
+    /// How long its passcode can be presented.
+    pub(super) window_secs: u64,
+    /// When it was spent.
+    pub(super) at: UnixTime,
+}
+
 /// What is to become of an enrolment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
@@ -46,8 +58,8 @@ pub(super) struct Change {
     pub(super) forgets_failures: bool,
     /// Whether remembered devices are forgotten, as they are whenever a factor changes.
     pub(super) forgets_devices: bool,
-    /// A step that must not be accepted again: a factor was confirmed with it, at that time.
-    pub(super) spends: Option<(Matched, UnixTime)>,
+    /// A step that must not be accepted again.
+    pub(super) spends: Option<Spent>,
 }
 
 impl Change {
@@ -57,6 +69,11 @@ impl Change {
 
     fn of_factors(before: &Fields, after: Fields) -> Self {
         Self { forgets_devices: true, ..Self::to(before, after) }
+    }
+
+    /// Leaves all as it is.
+    pub(super) fn nothing(before: &Fields) -> Self {
+        Self::to(before, before.clone())
     }
 
     /// Whether there is nothing to do.
@@ -140,7 +157,12 @@ impl Editor<'_> {
         let new = NewFactor { id: Some(id.clone()), label, enrolled_at: now, totp };
         let ((mut change, (_, count)), waiting) = (self.enrol(&new)?, fields::pending(id));
         change.after.remove(&waiting);
-        change.spends = Some((confirmed.clone(), now));
+        change.spends = Some(Spent {
+            factor: id.clone(),
+            step: confirmed.step(),
+            window_secs: confirmed.window_secs(),
+            at: now,
+        });
         Ok((change, count))
     }
 

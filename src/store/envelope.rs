@@ -19,7 +19,7 @@ struct Envelope {
 }
 
 /// Seals with the current key and a fresh nonce.
-pub(super) fn seal(ring: &KeyRing, associated_data: &[u8], plain: &[u8]) -> Result<String, StoreError> {
+pub(crate) fn seal(ring: &KeyRing, associated_data: &[u8], plain: &[u8]) -> Result<String, StoreError> {
     let mut nonce = [0; NONCE_BYTES];
     getrandom::fill(&mut nonce).map_err(|error| StoreError::Failed(error.into()))?;
     let sealed = ring
@@ -35,7 +35,7 @@ pub(super) fn seal(ring: &KeyRing, associated_data: &[u8], plain: &[u8]) -> Resu
 }
 
 /// What is in the envelope, still sealed, or the rule that it breaks.
-pub(super) fn read(text: &[u8]) -> Result<Sealed, &'static str> {
+pub(crate) fn read(text: &[u8]) -> Result<Sealed, &'static str> {
     let envelope: Envelope =
         serde_json::from_slice(text).map_err(|_| "it must be the JSON of docs/redis.md")?;
     if envelope.v != VERSION {
@@ -55,7 +55,7 @@ pub(super) fn read(text: &[u8]) -> Result<Sealed, &'static str> {
 }
 
 /// Parts, each with its length before it, so that no two lists of parts are the same bytes.
-pub(super) fn associated_data(parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn associated_data(parts: &[&[u8]]) -> Vec<u8> {
     let mut bound = Vec::with_capacity(128);
     for part in parts {
         bound.extend_from_slice(&(part.len() as u64).to_be_bytes());

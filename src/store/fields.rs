@@ -146,7 +146,7 @@ pub(super) fn open_factor(
     }
 }
 
-fn open_plain(secret: &[u8], settings: &StoreSettings) -> Result<Factor, StoreError> {
+pub(super) fn open_plain(secret: &[u8], settings: &StoreSettings) -> Result<Factor, StoreError> {
     if !settings.plain_secrets {
         let rule = "plain secrets are honoured only if the configuration has [store] plain_secrets = true";
         return Err(malformed(PLAIN, rule));

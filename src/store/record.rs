@@ -108,8 +108,8 @@ pub(super) fn open(
     let secret =
         ring.open(&bound, &sealed).map_err(|source| StoreError::Sealed { factor: id.clone(), source })?;
     let Described { parameters, label, enrolled_at, key_id: _ } = described;
-    let totp = Totp::new(parameters, &secret)
-        .map_err(|_| malformed(id.as_str(), "its secret must have 16 to 128 bytes"))?;
+    let totp = Totp::taken_over(parameters, &secret)
+        .map_err(|_| malformed(id.as_str(), "its secret must have 10 to 128 bytes"))?;
     Ok(Factor { id: id.clone(), label, enrolled_at: Some(enrolled_at), totp })
 }
 

@@ -12,7 +12,7 @@ use crate::{
     factor::{PresentedRecoveryCode, RecoveryCode},
     sealing::{KeyId, KeyRing},
     step_up::StoreError,
-    types::{FactorId, SubjectId},
+    types::{FactorId, Secret, SubjectId},
 };
 
 const SALT_BYTES: usize = 16;
@@ -29,7 +29,20 @@ pub(super) fn seal(
     getrandom::fill(&mut plain[..SALT_BYTES]).map_err(|error| StoreError::Failed(error.into()))?;
     let digest = digest(&plain[..SALT_BYTES], code);
     plain[SALT_BYTES..].copy_from_slice(&digest);
-    envelope::seal(ring, &associated_data(subject, id), &plain)
+    seal_digest(ring, subject, id, &plain)
+}
+
+/// Seals the salt and the digest of a code that another gateway kept.
+pub(super) fn seal_digest(
+    ring: &KeyRing,
+    subject: &SubjectId,
+    id: &FactorId,
+    salted: &[u8],
+) -> Result<String, StoreError> {
+    if salted.len() != SALT_BYTES + DIGEST_BYTES {
+        return Err(StoreError::Refused("a recovery code's digest must have 48 bytes, its salt included"));
+    }
+    envelope::seal(ring, &associated_data(subject, id), salted)
 }
 
 /// Whether what was presented is this code. The comparison takes the same time either way.
@@ -41,6 +54,7 @@ pub(super) fn fits(
 ) -> Result<bool, StoreError> {
     let plain = open(ring, subject, &code.id, &code.record)?;
     let (salt, kept) = plain
+        .expose()
         .split_at_checked(SALT_BYTES)
         .ok_or_else(|| malformed(code.id.as_str(), "what is sealed must be a salt and a digest"))?;
     Ok(digest(salt, presented).ct_eq(kept).into())
@@ -57,7 +71,7 @@ pub(super) fn reseal(
         return Ok(None);
     }
     let plain = open(ring, subject, id, record)?;
-    envelope::seal(ring, &associated_data(subject, id), &plain).map(Some)
+    envelope::seal(ring, &associated_data(subject, id), plain.expose()).map(Some)
 }
 
 /// The key that it is sealed with.
@@ -65,12 +79,16 @@ pub(super) fn key_id(id: &FactorId, record: &[u8]) -> Result<KeyId, StoreError> 
     envelope::read(record).map(|sealed| sealed.key_id).map_err(|rule| malformed(id.as_str(), rule))
 }
 
-fn open(ring: &KeyRing, subject: &SubjectId, id: &FactorId, record: &[u8]) -> Result<Vec<u8>, StoreError> {
+/// Opens the salt and the digest.
+pub(super) fn open(
+    ring: &KeyRing,
+    subject: &SubjectId,
+    id: &FactorId,
+    record: &[u8],
+) -> Result<Secret<Vec<u8>>, StoreError> {
     let sealed = envelope::read(record).map_err(|rule| malformed(id.as_str(), rule))?;
-    let plain = ring
-        .open(&associated_data(subject, id), &sealed)
-        .map_err(|source| StoreError::Sealed { factor: id.clone(), source })?;
-    Ok(plain.expose().clone())
+    ring.open(&associated_data(subject, id), &sealed)
+        .map_err(|source| StoreError::Sealed { factor: id.clone(), source })
 }
 
 fn digest(salt: &[u8], code: &PresentedRecoveryCode) -> [u8; DIGEST_BYTES] {
@@ -88,7 +106,7 @@ fn associated_data(subject: &SubjectId, id: &FactorId) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{identity::fold_username, sealing::KEY_BYTES, types::Secret};
+    use crate::{identity::fold_username, sealing::KEY_BYTES};
 
     fn ring(name: &str) -> KeyRing {
         let keys =

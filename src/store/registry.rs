@@ -4,12 +4,17 @@ use super::{
     Backend, Store,
     edit::{Change, Edit, Editor},
     fields::{self, Fields},
+    moving,
     record::random_factor_id,
 };
 use crate::{
     factor::{Factor, Matched, PresentedRecoveryCode},
     identity::fold_username,
-    step_up::{Beside, EnrolmentRegistry, ListPage, ListQuery, NewFactor, StoreError, SubjectStatus},
+    policy::lockout::Ledger,
+    step_up::{
+        Beside, Departing, EnrolmentRegistry, ListPage, ListQuery, NewFactor, StoreError, SubjectStatus,
+        TakenOver, Takeover,
+    },
     types::{FactorId, SubjectId, UnixTime},
 };
 
@@ -38,16 +43,33 @@ impl Store {
     ) -> Result<T, StoreError> {
         for _ in 0..TRIES {
             let fields = self.fields(subject).await?;
-            let edited = || self.keys.with(|ring| work(Editor { ring, subject, fields: &fields }));
-            let (change, answer) = match edited() {
-                Err(StoreError::Sealed { source, .. }) if self.keys.reread_after(&source) => edited()?,
-                other => other?,
-            };
+            let (change, answer) = self.edited(subject, &fields, &work)?;
             if change.is_nothing() || self.apply(subject, change).await? {
                 return Ok(answer);
             }
         }
         Err(StoreError::Refused("others change this subject all the time; try again"))
+    }
+
+    /// One edit, with keys that were added since the key file was read, too.
+    fn edited<T>(
+        &self,
+        subject: &SubjectId,
+        fields: &Fields,
+        work: impl Fn(Editor<'_>) -> Edit<T>,
+    ) -> Edit<T> {
+        let edited = || self.keys.with(|ring| work(Editor { ring, subject, fields }));
+        match edited() {
+            Err(StoreError::Sealed { source, .. }) if self.keys.reread_after(&source) => edited(),
+            other => other,
+        }
+    }
+
+    async fn both_ledgers(&self, subject: &SubjectId) -> Result<(Ledger, Ledger), StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.ledgers(subject).await,
+            Backend::Embedded(store) => store.ledgers(subject).await,
+        }
     }
 }
 
@@ -122,10 +144,7 @@ impl EnrolmentRegistry for Store {
 
     async fn status(&self, subject: &SubjectId) -> Result<SubjectStatus, StoreError> {
         let fields = self.fields(subject).await?;
-        let (ledger, recovery_ledger) = match &self.backend {
-            Backend::Redis(store) => store.ledgers(subject).await?,
-            Backend::Embedded(store) => store.ledgers(subject).await?,
-        };
+        let (ledger, recovery_ledger) = self.both_ledgers(subject).await?;
         Ok(SubjectStatus {
             alias_of: fields::alias_of(&fields)?,
             factors: fields::describe(&self.keys, subject, &fields, &self.settings),
@@ -150,6 +169,22 @@ impl EnrolmentRegistry for Store {
 
     async fn reseal(&self, subject: &SubjectId) -> Result<usize, StoreError> {
         self.edit(subject, |editor| editor.reseal()).await
+    }
+
+    async fn import(&self, subject: &SubjectId, takeover: &Takeover) -> Result<TakenOver, StoreError> {
+        self.edit(subject, |editor| editor.import(takeover)).await
+    }
+
+    async fn would_import(&self, subject: &SubjectId, takeover: &Takeover) -> Result<TakenOver, StoreError> {
+        let fields = self.fields(subject).await?;
+        let (_, answer) = self.edited(subject, &fields, |editor| editor.import(takeover))?;
+        Ok(answer)
+    }
+
+    async fn export(&self, name: &SubjectId) -> Result<Departing, StoreError> {
+        let fields = self.fields(name).await?;
+        let (ledger, _) = self.both_ledgers(name).await?;
+        moving::departing(&self.keys, name, &fields, &ledger, &self.settings)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

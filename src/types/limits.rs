@@ -16,6 +16,9 @@ pub const FACTORS_MAX: usize = 5;
 pub const LABEL_BYTES_MAX: usize = 64;
 /// Bytes of a shared secret that is accepted: RFC 4226 section 4 R6 asks for 128 bits at least.
 pub const TOTP_SECRET_BYTES_MIN: usize = 16;
+/// Bytes of a secret that is taken over from another system. Phones hold them already, so that they cannot grow:
+/// Drupal's `tfa_basic` makes 15 bytes, and early authenticator apps were given 10. Nobody can try 2^80 secrets.
+pub const TOTP_SECRET_BYTES_TAKEN_OVER_MIN: usize = 10;
 /// Longer secrets are hashed by HMAC anyway (RFC 2104 section 2).
 pub const TOTP_SECRET_BYTES_MAX: usize = 128;
 /// Bytes of a secret the gateway makes: 160 bits (RFC 4226 section 4 R6).
@@ -38,6 +41,8 @@ pub const RECOVERY_CODES: usize = 10;
 pub const RECOVERY_CODE_BYTES: usize = 10;
 /// Characters by which a recovery code is told from a passcode, which has eight at most.
 pub const RECOVERY_CODE_CHARACTERS_MIN: usize = 9;
+/// Characters of a recovery code that is taken over: Drupal's `tfa_basic` makes eight digits.
+pub const RECOVERY_CODE_CHARACTERS_TAKEN_OVER_MIN: usize = 8;
 /// Recovery codes that a subject may have, those that were taken over from another system included.
 pub const RECOVERY_CODES_MAX: usize = 20;
 /// Seconds within which a factor that was proposed must be confirmed.
@@ -59,3 +64,7 @@ pub const DEVICES_MAX: usize = 10;
 pub const DEVICE_GRACE_SECS: u64 = 60;
 /// Bytes of what is kept of a client's name for itself.
 pub const DEVICE_LABEL_BYTES_MAX: usize = 100;
+/// Rows of an import that are on their way to the store at once: enough to fill a batch of commits.
+pub const IMPORTS_AT_ONCE: usize = 64;
+/// Bytes of one line or one value of a file that is imported; longer ones are bad rows. A QR code holds 3 KiB.
+pub const IMPORT_VALUE_BYTES_MAX: usize = 64 * 1024;

@@ -7,6 +7,7 @@ mod crash;
 mod documented;
 mod enrolments;
 mod model;
+mod moving;
 mod outages;
 mod refresh;
 mod registry;

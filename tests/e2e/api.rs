@@ -205,7 +205,7 @@ on_both_stores! {
         let events = desk.pages("/audit?limit=4", "events", "before").concat();
         let changes: Vec<&str> = events.iter().rev().map(|event| text(event, "change")).collect();
         assert_eq!(changes, [
-            "proposed", "confirmed", "renamed", "renamed", "enrolled", "recovery_codes_replaced", "unlocked", "unlocked",
+            "proposed", "confirmed", "renamed", "renamed", "enrolled", "recovery_codes_replaced", "device_forgotten", "unlocked", "unlocked",
             "removed", "proposed", "unlocked", "disabled", "enrolled", "disabled", "alias_added", "alias_removed",
         ]);
         assert!(events.iter().all(|event| event["actor"] == "api:desk"), "{events:?}");

@@ -13,6 +13,7 @@ mod formats;
 mod grants;
 mod identity;
 mod implicit;
+mod import;
 mod lockout;
 mod outages;
 mod owners;

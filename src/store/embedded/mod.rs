@@ -23,7 +23,7 @@ pub(super) use self::database::Database;
 pub use self::database::{EmbeddedOpenError, EmbeddedSettings};
 use super::{
     StoreSettings,
-    edit::Change,
+    edit::{Change, Spent},
     fields::{self, Field, Fields},
 };
 use crate::{
@@ -70,9 +70,9 @@ impl EmbeddedStore {
                 if change.forgets_devices {
                     devices::forget(connection, &subject, None)?;
                 }
-                if let Some((spent, at)) = &change.spends {
+                if let Some(Spent { factor, step, window_secs, at }) = &change.spends {
                     let mut ledger = read_ledger(connection, LEDGER, &subject)?;
-                    ledger.spend(spent, *at);
+                    ledger.spend(factor, *step, *window_secs, *at);
                     write_ledger(connection, LEDGER, &subject, &ledger)?;
                 }
                 Ok(true)

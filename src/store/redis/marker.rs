@@ -27,11 +27,13 @@ impl Marker {
 
     /// Refuses a Redis whose data are gone, or others.
     pub(super) async fn check(&self, connection: &mut MultiplexedConnection) -> Result<(), Source> {
+        // What was known before Redis was asked: an enrolment may leave the first marker meanwhile.
+        let known_before = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let found: Option<String> = redis::cmd("GET").arg(keys::MARKER).query_async(connection).await?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match (known.as_ref(), found) {
             (Some(known), Some(found)) if *known == found => Ok(()),
-            (None, None) if !self.must_exist => Ok(()),
+            (_, None) if known_before.is_none() && !self.must_exist => Ok(()),
             (None, Some(found)) => {
                 *known = Some(found);
                 Ok(())

@@ -104,10 +104,10 @@ impl RedisStore {
         call.arg(u8::from(change.forgets_failures)).arg(u8::from(change.forgets_devices));
         match &change.spends {
             None => call.arg("").arg(0).arg(0),
-            Some((spent, _)) => call
-                .arg(format!("used:{}", spent.factor()))
-                .arg(spent.step())
-                .arg(spent.window_secs() + USED_STEP_MARGIN_SECS),
+            Some(spent) => call
+                .arg(format!("used:{}", spent.factor))
+                .arg(spent.step)
+                .arg(spent.window_secs + USED_STEP_MARGIN_SECS),
         };
         call.arg(USED_STEP_SECS_MAX);
         for (name, value) in change.before.iter().chain(set) {

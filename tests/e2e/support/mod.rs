@@ -18,7 +18,7 @@ pub(crate) use assertions::{
     has_token,
 };
 pub(crate) use clock::{Clock, Passcodes};
-pub(crate) use gateway::{BINARY, Gateway};
+pub(crate) use gateway::{BINARY, Gateway, Ran};
 pub(crate) use http::{Response, exchange, in_parallel};
 pub(crate) use process::{PATIENCE, end, free_port, lines, quietly, scratch, spawn};
 pub(crate) use redis::RedisServer;

@@ -27,7 +27,11 @@ end
 if ARGV[6] ~= '' then
   local keep = tonumber(ARGV[8])
   local now = tonumber(redis.call('TIME')[1])
-  redis.call('HSET', ledger, ARGV[6], ARGV[7] .. ' ' .. string.format('%d', now + keep))
+  local used = redis.call('HGET', ledger, ARGV[6])
+  -- A factor that is taken over once more must not bring back what was used since.
+  if not used or tonumber(string.match(used, '^%d+')) <= tonumber(ARGV[7]) then
+    redis.call('HSET', ledger, ARGV[6], ARGV[7] .. ' ' .. string.format('%d', now + keep))
+  end
   local left = redis.call('TTL', ledger)
   if left ~= -1 and left < keep or left == -1 and redis.call('HEXISTS', ledger, 'failures_in_a_row') == 0 then
     redis.call('EXPIRE', ledger, keep)

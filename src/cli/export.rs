@@ -1,0 +1,116 @@
+//! `export`: all factors in one file, sealed for another gateway, or in clear.
+//!
+//! Invariants: a file appears whole or not at all, and only its owner may read it.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use tempfile::NamedTempFile;
+
+use super::{CliError, administer, progress::Progress};
+use crate::{
+    admin::{AdminError, ExportFile, ExportSummary},
+    config::Settings,
+    sealing::KeyRing,
+    store::key_file,
+};
+
+/// What to write, and where.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  tfa-gateway export --output factors.sealed\n  tfa-gateway export --plain --yes-secrets-in-clear --output factors.txt\n\nThe sealed file opens with the key file of this gateway only. It has factors, recovery codes and aliases; the plain one\nhas the factors alone."
+)]
+pub(super) struct Arguments {
+    /// Write otpauth URIs in clear, as `import --format otpauth` and other systems read them
+    #[arg(long, requires = "yes_secrets_in_clear")]
+    plain: bool,
+    /// Whoever reads the plain file can make everybody's codes, and that is meant
+    #[arg(long, requires = "plain")]
+    yes_secrets_in_clear: bool,
+    /// The file to write, which only its owner may read [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print one JSON object that sums up, on standard error if the file goes to standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        CliError::Failed("nothing was exported".into(), error)
+    };
+    let ring = key_file::load(&settings.key_file).map_err(|error| failed(error.into()))?;
+    let summary = match arguments.output.as_deref().filter(|path| *path != Path::new("-")) {
+        None => write(settings, arguments, &ring, &mut io::stdout().lock())?,
+        Some(path) => {
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let mut file = NamedTempFile::new_in(directory.unwrap_or_else(|| Path::new(".")))
+                .map_err(|error| failed(error.into()))?;
+            let summary = write(settings, arguments, &ring, &mut file)?;
+            file.as_file().sync_all().map_err(|error| failed(error.into()))?;
+            file.persist(path).map_err(|error| failed(error.into()))?;
+            summary
+        }
+    };
+    sum_up(&summary, arguments);
+    if summary.failed > 0 {
+        return Err(CliError::Said(format!(
+            "the records of {} names do not open, and were left out",
+            summary.failed
+        )));
+    }
+    Ok(())
+}
+
+fn write(
+    settings: &Settings,
+    arguments: &Arguments,
+    ring: &KeyRing,
+    out: &mut dyn Write,
+) -> Result<ExportSummary, CliError> {
+    administer(settings, "the export was not finished, and no file was left", async |admin| {
+        let out = BufWriter::new(out);
+        let file = if arguments.plain {
+            ExportFile::plain(out, &settings.issuer)
+        } else {
+            ExportFile::sealed(out, ring)?
+        };
+        let progress = Progress::start("names");
+        let exported = admin.export(file, |read, problem| {
+            progress.at(read);
+            if let Some((name, error)) = problem {
+                progress.say(&format!("{name}: {}", super::Chain(error)));
+            }
+        });
+        // The file is dropped, and with it what was written so far.
+        tokio::select! {
+            exported = exported => exported,
+            Ok(()) = tokio::signal::ctrl_c() => Err(AdminError::File(io::ErrorKind::Interrupted.into())),
+        }
+    })
+}
+
+fn sum_up(summary: &ExportSummary, arguments: &Arguments) {
+    let ExportSummary { factors, aliases, recovery_codes, failed } = summary;
+    let text = if arguments.json {
+        serde_json::json!({
+            "factors": factors, "aliases": aliases, "recovery_codes": recovery_codes, "failed": failed,
+            "sealed": !arguments.plain,
+        })
+        .to_string()
+    } else if arguments.plain {
+        format!(
+            "{factors} factors exported in clear; {aliases} aliases and {recovery_codes} recovery codes left out"
+        )
+    } else {
+        format!("{factors} factors, {aliases} aliases and {recovery_codes} recovery codes exported, sealed")
+    };
+    if arguments.output.is_some() {
+        println!("{text}");
+    } else {
+        eprintln!("{text}");
+    }
+}

@@ -1,0 +1,284 @@
+//! Moving in from other systems and out to other gateways, with the command line.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::{
+    BINARY, Challenge, Passcodes, Ran, Stage, StoreKind, TokenRequest, assert_challenge, assert_token,
+    on_both_stores, quietly,
+};
+
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const OTHER: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
+/// Writes a file beside gateway.toml.
+fn file(stage: &Stage, name: &str, text: impl AsRef<[u8]>) -> String {
+    let path = stage.config.dir().join(name);
+    fs::write(&path, text).expect("written");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+fn import(stage: &Stage, format: &str, file: &str, more: &[&str]) -> Ran {
+    stage.config.run(&[&["import", "--format", format, file], more].concat())
+}
+
+fn status(stage: &Stage, subject: &str) -> Value {
+    stage.config.run(&["status", subject, "--json"]).json()
+}
+
+fn lines_of(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn data(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/drupal7").join(name)
+}
+
+on_both_stores! {
+    fn an_imported_secret_and_its_recovery_codes_work(store: StoreKind) {
+        let stage = Stage::serving(store);
+        assert_token(&stage.send(&TokenRequest::alice()));
+        let people = file(&stage, "people.csv", format!(
+            "subject,secret,label,recovery_codes,enrolled_at\nALICE,{SECRET},phone,abcd-efgh-jkmn;12 345 678,1700000000\n"
+        ));
+        assert_eq!(import(&stage, "csv", &people, &[]).ok(), "1 imported, 0 were there already, 0 bad\n");
+        assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+        let codes = Passcodes::of(SECRET);
+        assert_token(&stage.send(&TokenRequest::alice().code(&codes.at(stage.clock.now()))));
+        assert_token(&stage.send(&TokenRequest::alice().code("ABCDEFGHJKMN")));
+        assert_token(&stage.send(&TokenRequest::alice().code("12345678")));
+        assert_challenge(&stage.send(&TokenRequest::alice().code("12345678")), Challenge::WrongCode);
+        let report = status(&stage, "alice");
+        let factor = &report["factors"][0];
+        assert_eq!((&factor["label"], &factor["enrolled_at"]), (&"phone".into(), &1_700_000_000.into()));
+        assert!(factor["id"].as_str().expect("an id").starts_with("imp-"), "{factor}");
+    }
+
+    fn a_second_run_changes_nothing_and_brings_no_used_code_back(store: StoreKind) {
+        let stage = Stage::serving(store);
+        let people = file(&stage, "people.csv", format!(
+            "subject,secret,recovery_codes\nalice,{SECRET},abcd-efgh-jkmn\nAlice,{OTHER},\nbob,{SECRET},\n"
+        ));
+        assert_eq!(import(&stage, "csv", &people, &[]).ok(), "3 imported, 0 were there already, 0 bad\n");
+        let before = [status(&stage, "alice"), status(&stage, "bob")];
+        assert_eq!(before[0]["factors"].as_array().expect("factors").len(), 2);
+        assert_token(&stage.send(&TokenRequest::alice().code("abcd-efgh-jkmn")));
+        let summary = import(&stage, "csv", &people, &["--json"]).json();
+        assert_eq!((&summary["imported"], &summary["already_there"]), (&0.into(), &3.into()), "{summary}");
+        assert_eq!(status(&stage, "alice")["recovery_codes"], 0);
+        assert_eq!(status(&stage, "alice")["factors"], before[0]["factors"]);
+        assert_eq!(status(&stage, "bob")["factors"], before[1]["factors"]);
+        let trail = stage.config.run(&["audit", "--json"]).ok();
+        let changes: Vec<_> = lines_of(&trail).iter().map(|event| event["change"].clone()).collect();
+        assert_eq!(changes, ["imported", "imported", "imported"]);
+        assert!(!trail.contains(SECRET) && !trail.contains("abcd"));
+    }
+
+    fn a_secret_that_was_enrolled_by_hand_is_there_already(store: StoreKind) {
+        let stage = Stage::prepared(store);
+        stage.config.run(&["enrol", "alice", "--secret", SECRET]).ok();
+        let uris = file(&stage, "uris.txt", format!("otpauth://totp/X:alice?secret={SECRET}\n"));
+        assert_eq!(import(&stage, "otpauth", &uris, &[]).ok(), "0 imported, 1 were there already, 0 bad\n");
+    }
+
+    fn bad_rows_are_listed_with_line_and_reason_and_stop_nothing(store: StoreKind) {
+        let stage = Stage::prepared(store);
+        let text = format!(
+            "subject,secret\nalice,{SECRET}\ncarol,not-a-secret!\nbad\u{1}name,{SECRET}\ndave,JBSWY3DP\nbob,{SECRET}\n"
+        );
+        let people = file(&stage, "people.csv", text);
+        let ran = import(&stage, "csv", &people, &[]);
+        assert_eq!(ran.status.code(), Some(1));
+        let said = ran.refused();
+        for wanted in [
+            "line 3: the secret must be base32",
+            "line 4 (bad\\u{1}name): the subject ",
+            "line 5 (dave): a TOTP secret that is taken over must have 10 to 128 bytes",
+            "2 imported, 0 were there already, 3 bad",
+            "3 rows are bad",
+        ] {
+            assert!(said.contains(wanted), "{wanted}\n{said}");
+        }
+        assert!(!said.contains(SECRET) && !said.contains("not-a-secret") && !said.contains("JBSWY3DP"), "{said}");
+        assert_eq!(status(&stage, "bob")["enrolled"], true);
+        let ran = import(&stage, "csv", &people, &["--json"]);
+        let lines = lines_of(&ran.stdout);
+        assert_eq!(lines.iter().filter_map(|line| line["line"].as_u64()).collect::<Vec<_>>(), [3, 4, 5]);
+        assert_eq!((&lines[3]["already_there"], &lines[3]["bad"]), (&2.into(), &3.into()));
+    }
+
+    fn a_dry_run_says_what_would_be_and_changes_nothing(store: StoreKind) {
+        let stage = Stage::prepared(store);
+        stage.config.run(&["enrol", "bob", "--secret", SECRET]).ok();
+        let people = file(&stage, "people.csv", format!("subject,secret\nalice,{SECRET}\nbob,{SECRET}\ncarol,\n"));
+        let said = import(&stage, "csv", &people, &["--dry-run"]).refused();
+        assert!(said.contains("1 would be imported, 1 are there already, 1 bad; nothing was changed"), "{said}");
+        assert_eq!(status(&stage, "alice")["enrolled"], false);
+        assert_eq!(lines_of(&stage.config.run(&["audit", "--json"]).ok()).len(), 1);
+    }
+
+    fn a_drupal_site_moves_in_with_recovery_codes(store: StoreKind) {
+        let stage = Stage::serving(store);
+        let (dump, key) = (data("site.sql"), data("site.key"));
+        let (dump, key) = (dump.to_str().expect("UTF-8"), key.to_str().expect("UTF-8"));
+        let said = import(&stage, "drupal", dump, &["--key-file", key]).refused();
+        assert!(said.contains("3 imported, 0 were there already, 2 bad"), "{said}");
+        assert!(said.contains("3 of the secrets are shorter than the 128 bits"), "{said}");
+        let now = stage.clock.now();
+        assert_token(&stage.send(&TokenRequest::alice().code(&Passcodes::of("GEZDGNBVGY3TQOJQGEZDGNBV").at(now))));
+        assert_token(&stage.send(&TokenRequest::alice().code("123 45 678")));
+        assert_challenge(&stage.send(&TokenRequest::alice().code("234 56 789")), Challenge::WrongCode);
+        assert_eq!(status(&stage, "Bob O'Neill")["recovery_codes"], 1);
+        let again = import(&stage, "drupal", dump, &["--key-file", key]).refused();
+        assert!(again.contains("0 imported, 3 were there already, 2 bad"), "{again}");
+    }
+
+    fn a_step_that_the_other_system_accepted_is_not_accepted_again(store: StoreKind) {
+        let stage = Stage::serving(store);
+        let now = stage.clock.now();
+        let at = jiff_text(now);
+        let secret = data_encoding::BASE64.encode(SECRET.as_bytes());
+        let yaml = format!(
+            "totp_configurations:\n- username: alice\n  algorithm: SHA1\n  digits: 6\n  period: 300\n  secret: {secret}\n  \
+             last_used_at: {at}\n"
+        );
+        let export = file(&stage, "authelia.yml", yaml);
+        import(&stage, "authelia", &export, &[]).ok();
+        let code = Passcodes::of(SECRET).with("sha1", 6, 300).at(now);
+        assert_challenge(&stage.send(&TokenRequest::alice().code(&code)), Challenge::UsedCode);
+    }
+
+    fn a_plain_export_is_asked_for_twice_and_is_read_by_its_owner_alone(store: StoreKind) {
+        let stage = Stage::prepared(store);
+        let alice = stage.enrol("alice");
+        let refused = stage.config.run(&["export", "--plain"]);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(!refused.refused().contains(&alice.secret));
+        stage.config.run(&["export", "--plain", "--yes-secrets-in-clear", "--output", "out.txt"]).ok();
+        let out = stage.config.dir().join("out.txt");
+        assert_eq!(fs::metadata(&out).expect("a file").permissions().mode() & 0o777, 0o600);
+        let text = fs::read_to_string(&out).expect("a file");
+        assert!(text.starts_with("alice\totpauth://totp/") && text.contains(&alice.secret), "{text}");
+        assert_eq!(import(&stage, "otpauth", "out.txt", &[]).ok(), "0 imported, 1 were there already, 0 bad\n");
+        let trail = lines_of(&stage.config.run(&["audit", "--json"]).ok());
+        assert_eq!((&trail[0]["change"], &trail[0]["object"]), (&"exported".into(), &"plain".into()));
+    }
+}
+
+#[test]
+fn a_sealed_export_moves_from_redis_to_the_embedded_store() {
+    let old = Stage::prepared(StoreKind::Redis);
+    let alice = old.enrol("alice");
+    let more = file(&old, "more.csv", format!("subject,secret,label\nAlice,{SECRET},tablet\nbob,{OTHER},\n"));
+    import(&old, "csv", &more, &[]).ok();
+    let codes = old.config.run(&["recovery-codes", "alice", "--json"]).json();
+    let code = codes["recovery_codes"][0].as_str().expect("a code");
+    old.config.run(&["alias", "alice@example.org", "alice"]).ok();
+    old.config.run(&["export", "--output", "all.sealed"]).ok();
+    let sealed = old.config.dir().join("all.sealed");
+    assert_eq!(fs::metadata(&sealed).expect("a file").permissions().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(&sealed).expect("a file");
+    assert!(!text.contains("alice") && !text.contains(&alice.secret) && text.lines().count() == 6, "{text}");
+
+    let mut new = Stage::prepared(StoreKind::Embedded);
+    let sealed = sealed.to_str().expect("UTF-8");
+    new.config.run(&["keys", "generate"]).ok();
+    let closed = import(&new, "sealed", sealed, &[]).refused();
+    assert!(closed.contains("it is sealed with key"), "{closed}");
+    fs::copy(old.config.key_file(), new.config.key_file()).expect("copied");
+    assert_eq!(import(&new, "sealed", sealed, &[]).ok(), "4 imported, 0 were there already, 0 bad\n");
+    assert_eq!(import(&new, "sealed", sealed, &[]).ok(), "0 imported, 4 were there already, 0 bad\n");
+    new.serve();
+    let same = ["factors", "recovery_codes"];
+    for member in same {
+        let (before, after) = (&status(&old, "alice")[member], &status(&new, "alice")[member]);
+        assert_eq!(before, after);
+    }
+    assert_eq!(status(&new, "alice@example.org")["alias_of"], "alice");
+    assert_token(&new.send(&TokenRequest::alice().code(&alice.code())));
+    assert_token(&new.send(&TokenRequest::alice().code(code)));
+    assert_challenge(&new.send(&TokenRequest::alice().code(code)), Challenge::WrongCode);
+
+    let cut: String = text.split_inclusive('\n').take(3).collect();
+    let cut = file(&new, "cut.sealed", cut);
+    let said = import(&new, "sealed", &cut, &[]).refused();
+    assert!(said.contains("the file ends too early"), "{said}");
+}
+
+#[test]
+fn an_import_ends_with_the_store_and_not_with_bad_rows() {
+    let mut stage = Stage::prepared(StoreKind::Redis);
+    let people = file(&stage, "people.csv", format!("subject,secret\nalice,{SECRET}\nbob,{SECRET}\n"));
+    stage.redis().kill();
+    stage.config.set("store.timeout_ms", "500");
+    let said = import(&stage, "csv", &people, &[]).refused();
+    assert!(said.contains("a further run does the rest") && !said.contains("line 2"), "{said}");
+    stage.redis().restart();
+    stage.config.set("store.timeout_ms", "30000");
+    assert_eq!(import(&stage, "csv", &people, &[]).ok(), "2 imported, 0 were there already, 0 bad\n");
+}
+
+#[test]
+fn a_file_that_is_not_there_and_an_option_of_another_format_are_said() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    assert!(import(&stage, "csv", "nowhere.csv", &[]).refused().contains("nowhere.csv cannot be read"));
+    assert_eq!(import(&stage, "drupal", "site.sql", &[]).status.code(), Some(2));
+    let people = file(&stage, "people.csv", format!("subject,secret\nalice,{SECRET}\n"));
+    let said = import(&stage, "csv", &people, &["--users", "users.csv"]).refused();
+    assert!(said.contains("belong to --format drupal"), "{said}");
+    assert_eq!(status(&stage, "alice")["enrolled"], false);
+}
+
+#[test]
+fn an_export_names_the_records_that_do_not_open_and_writes_the_rest() {
+    let mut stage = Stage::prepared(StoreKind::Redis);
+    let alice = stage.enrol("alice");
+    stage.redis().cli(&["HSET", "tfa:{bob}:enrolment", "totp:f1", "nonsense"]);
+    let ran = stage.config.run(&["export", "--plain", "--yes-secrets-in-clear"]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(ran.stdout.starts_with("alice\totpauth://") && ran.stdout.contains(&alice.secret), "{ran:?}");
+    assert!(ran.stderr.contains("bob: ") && ran.stderr.contains("1 names do not open"), "{ran:?}");
+    assert!(!ran.stderr.contains(&alice.secret), "{ran:?}");
+}
+
+#[test]
+fn ctrl_c_ends_an_import_and_a_further_run_does_the_rest() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    let rows = format!("subject,secret\nalice,{SECRET}\nbob,{SECRET}\n");
+    stage.config.run(&["list"]).ok();
+    // Each command of the stage writes gateway.toml anew, and this one must not read half of it.
+    fs::copy(stage.config.dir().join("gateway.toml"), stage.config.dir().join("own.toml")).expect("copied");
+    let mut child = Command::new(BINARY)
+        .args(["import", "--format", "csv", "-", "--config", "own.toml"])
+        .current_dir(stage.config.dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(rows.as_bytes()).expect("written");
+    let is_done = || status(&stage, "bob")["enrolled"] == true;
+    let waited = (0..500).any(|_| is_done() || !matches!(child.try_wait(), Ok(None)));
+    assert!(waited, "two rows are imported while the third is waited for");
+    quietly(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    let ended = child.wait_with_output().expect("ended");
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("2 imported") && said.contains("a further run does the rest"), "{said}");
+    drop(input);
+    let people = file(&stage, "people.csv", format!("{rows}carol,{SECRET}\n"));
+    assert_eq!(import(&stage, "csv", &people, &[]).ok(), "1 imported, 2 were there already, 0 bad\n");
+}
+
+/// A time as Authelia writes it.
+fn jiff_text(secs: u64) -> String {
+    jiff::Timestamp::from_second(i64::try_from(secs).expect("a time")).expect("a time").to_string()
+}
