@@ -1,6 +1,7 @@
 //! `tfa-gateway keys`: the key file, and what is sealed with its keys.
 
 use clap::{Args, Subcommand};
+use futures_util::{StreamExt as _, stream};
 
 use super::{CliError, administer, progress::Progress};
 use crate::{
@@ -10,6 +11,9 @@ use crate::{
     telemetry::SystemClock,
     types::limits::LIST_PAGE_MAX,
 };
+
+/// Subjects whose records are on their way to the store at once.
+const RESEALED_AT_ONCE: usize = 64;
 
 /// What can be done with the key file.
 #[derive(Debug, Subcommand)]
@@ -69,12 +73,15 @@ fn rotate(settings: &Settings, arguments: &RotateArguments) -> Result<(), CliErr
         let (mut names, mut records, mut failed) = (0_u64, 0, 0_u64);
         loop {
             let page = admin.list(&query).await?;
-            for name in &page.names {
-                match admin.reseal(&name.name).await {
+            // Many at once, so that a store can commit them together.
+            let resealing = page.names.iter().map(async |name| (&name.name, admin.reseal(&name.name).await));
+            let mut resealing = stream::iter(resealing).buffer_unordered(RESEALED_AT_ONCE);
+            while let Some((name, resealed)) = resealing.next().await {
+                match resealed {
                     Ok(resealed) => records += resealed,
                     Err(error) => {
                         failed += 1;
-                        progress.say(&format!("{}: {}", name.name, super::Chain(&error)));
+                        progress.say(&format!("{name}: {}", super::Chain(&error)));
                     }
                 }
                 names += 1;

@@ -122,7 +122,10 @@ impl Scanner {
             self.seen += piece.len();
             let piece = narrowed(piece);
             self.last = self.look(&piece, false);
-            self.is_form = self.is_form && patterns::is_of_form(piece.trim_ascii());
+            if self.is_form && matches!(self.kind, None | Some(Kind::Text)) {
+                let watched = &piece[..piece.len().min(TEXT_WATCHED_MAX)];
+                self.is_form = patterns::is_of_form(watched.trim_ascii());
+            }
         }
         self.last
     }
