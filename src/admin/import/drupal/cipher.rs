@@ -2,7 +2,7 @@
 //!
 //! Two layouts (`TfaBasePlugin` in `tfa.inc` of tfa 7.x-2.x):
 //! - with OpenSSL (2.1 and later): JSON of `version`, `iv_base64` and `ciphertext_base64`; AES-256-CBC, PKCS #7; the
-//! key   is the first 32 bytes of the site's, filled up with zeros;
+//!   key is the first 32 bytes of the site's, filled up with zeros;
 //! - with mcrypt (before that): 16 bytes of initialisation vector, then AES-CBC of `<length>|<text>`, filled up with
 //!   zeros. mcrypt takes AES-256 for a key of 32 bytes (and AES-128 or AES-192 for one that is at most 16 or 24 bytes
 //!   long); the module's own OpenSSL reading of such data takes AES-128 with the first 16 bytes. All are tried.

@@ -4,7 +4,7 @@
 //! - `tfa_totp_seed(uid, seed, created)`: one a user; SHA-1, six digits, 30 seconds always;
 //! - `tfa_recovery_code(id, uid, code, used, created)`: `used` is 0 until the code is used;
 //! - `tfa_accepted_code(uid, code_hash, time_accepted)`: kept for a day; or `tfa_user_data(uid, name, value)` with the
-//! name   `tfa_totp_time_window`, whose value is the last accepted step;
+//!   name `tfa_totp_time_window`, whose value is the last accepted step;
 //! - `users(uid, name, …)`.
 //!
 //! They belong together, and a dump has them in any order, so that they are gathered before the first row: some hundred
