@@ -32,6 +32,7 @@ use crate::{
         listener::{self, ListenSettings},
     },
     headers::client_addr::Peer,
+    policy::Enforcement,
     portal::Portal,
     step_up::Clock as _,
     store::{Opener, Store, StoreOpenError},
@@ -155,6 +156,9 @@ pub fn serve(settings: Settings, on_ready: impl FnOnce(Addresses)) -> Result<(),
         let mut stop_signals = StopSignals::new()?;
         info!(gateway = %addresses.gateway, admin = %addresses.admin, upstream = %settings.upstream.url,
             store = %settings.store, threads = settings.threads, "listening");
+        if settings.enforcement == Enforcement::AuditOnly {
+            warn!("nothing is enforced ([enforcement] mode = \"audit-only\"): every token is let out");
+        }
         on_ready(addresses);
         let unexpected = tokio::select! {
             () = stop_signals.recv() => false,

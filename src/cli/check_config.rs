@@ -1,6 +1,6 @@
 //! `tfa-gateway check-config`
 
-use crate::config::Settings;
+use crate::{config::Settings, policy::Enforcement};
 
 pub(super) fn run(settings: &Settings) {
     println!("the configuration is valid");
@@ -10,5 +10,12 @@ pub(super) fn run(settings: &Settings) {
     println!("  key file     {}", settings.key_file.display());
     let revocation = settings.revocation.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
     println!("  revocation   {revocation}");
+    let pages =
+        settings.portal.as_ref().map(|portal| format!("{}{}", portal.url.origin(), portal.url.path()));
+    println!("  portal       {}", pages.unwrap_or_else(|| "off".to_owned()));
+    println!("  policy       {} rules", settings.rules.as_slice().len());
     println!("  admin        {}", settings.admin_address);
+    if settings.enforcement == Enforcement::AuditOnly {
+        println!("  NOTHING IS ENFORCED ([enforcement] mode = \"audit-only\"): every token is let out");
+    }
 }

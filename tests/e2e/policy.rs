@@ -74,6 +74,7 @@ on_both_stores! {
         assert_token(&stage.send(&TokenRequest::password("bob", "hunter22")));
         assert_eq!(stage.send(&TokenRequest::password("bob", "not-it")).status, 401);
         let log = stage.stop_gateway();
+        assert!(log.contains("nothing is enforced"), "{log}");
         for said in ["passcode_wanted", "wrong_passcode", "refused_by_rule"] {
             let line = log.lines().find(|line| line.contains(said)).unwrap_or_else(|| panic!("{said}: {log}"));
             assert!(line.contains("enforced=false"), "{line}");
