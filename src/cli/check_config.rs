@@ -10,8 +10,7 @@ pub(super) fn run(settings: &Settings) {
     println!("  key file     {}", settings.key_file.display());
     let revocation = settings.revocation.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
     println!("  revocation   {revocation}");
-    let pages =
-        settings.portal.as_ref().map(|portal| format!("{}{}", portal.url.origin(), portal.url.path()));
+    let pages = settings.portal.as_ref().map(|portal| portal.url.to_string());
     println!("  portal       {}", pages.unwrap_or_else(|| "off".to_owned()));
     println!("  policy       {} rules", settings.rules.as_slice().len());
     println!("  admin        {}", settings.admin_address);

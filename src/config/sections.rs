@@ -46,7 +46,14 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let addresses = identity::addresses(reader);
     let revocation = revocation::read(reader, base, upstream.as_ref().map(|upstream| &upstream.url));
     let portal = portal::read(reader, base, &issuer);
-    let messages = messages(reader);
+    let mut messages = messages(reader);
+    if let Some(portal) = &portal
+        && !reader.is_set("messages.enrolment_wanted")
+    {
+        // Where to do it is part of the default, where that is known.
+        messages.enrolment_wanted =
+            format!("Two-factor authentication must be set up at {} before you can log in", portal.url);
+    }
     let log = log(reader);
     let admin_address = address(reader, "admin.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
     let admin_tls = admin::tls(reader, base);

@@ -97,6 +97,12 @@ impl PortalUrl {
     }
 }
 
+impl std::fmt::Display for PortalUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.origin, self.path)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -208,7 +208,10 @@ on_both_stores! {
         stage.config.set("policy", r#"[{ then = "require" }]"#);
         let origin = serve_pages(&mut stage);
         let mut visitor = Visitor::new(&stage, &origin);
-        assert_eq!(stage.send(&TokenRequest::alice()).status, 401);
+        let told = stage.send(&TokenRequest::alice());
+        assert_status(&told, 401);
+        let where_to = told.json()["error_description"].as_str().expect("a text").to_owned();
+        assert!(where_to.contains(&format!("{origin}/tfa/")), "{where_to}");
         assert_status(&visitor.sign_in("alice", "passw0rd", ""), 303);
         let (id, secret) = visitor.add();
         let now = stage.clock.now();
