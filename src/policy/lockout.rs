@@ -4,7 +4,7 @@
 //! inside a transaction; the Redis script states it again in Lua, and one contract suite holds both to it.
 //!
 //! Invariants: a step is accepted at most once per factor, and only if it is later than the last accepted
-//! one; an attempt against a locked subject is not looked at; the same wrong passcode counts once within
+//! one of every factor that it fits; an attempt against a locked subject is not looked at; the same wrong passcode counts once within
 //! its window; a success clears all failures.
 
 use std::collections::BTreeMap;
@@ -138,9 +138,15 @@ impl Ledger {
         self.used.retain(|_, used| used.forget_at > now);
         match &attempt.fit {
             Fit::Steps(steps) => {
-                if let Some(fresh) = steps.iter().find(|matched| self.is_fresh(matched)) {
-                    self.accept(fresh, now);
-                    return Settlement::Accepted { factor: fresh.factor().clone() };
+                // Of two factors with one secret, a passcode is both's: it is spent for both, and used if it is for one.
+                if let Some(first) = steps.first()
+                    && steps.iter().all(|matched| self.is_fresh(matched))
+                {
+                    self.unlock();
+                    for matched in steps {
+                        self.spend(matched.factor(), matched.step(), matched.window_secs(), now);
+                    }
+                    return Settlement::Accepted { factor: first.factor().clone() };
                 }
             }
             Fit::RecoveryCode(Some(code)) => {
@@ -164,11 +170,6 @@ impl Ledger {
 
     fn is_fresh(&self, matched: &Matched) -> bool {
         self.used.get(matched.factor()).is_none_or(|used| matched.step() > used.step)
-    }
-
-    fn accept(&mut self, matched: &Matched, now: UnixTime) {
-        self.unlock();
-        self.spend(matched.factor(), matched.step(), matched.window_secs(), now);
     }
 
     /// Remembers a step as used, unless a later one is; `window_secs` is how long its passcode can be presented.

@@ -25,6 +25,26 @@ on_both_stores! {
         assert_eq!(stand.alice_presents(&totp.passcode_now(stand.now())), accepted("f1"));
     }
 
+    fn a_passcode_of_a_secret_that_was_enrolled_twice_is_accepted_once(kind: crate::support::StoreKind) {
+        let stand = Stand::new(kind);
+        let totp = stand.enrol_alice();
+        let now = stand.now();
+        let twin = |id: &str| {
+            let new = new_factor(Some(id), totp.clone());
+            stand.run(async |store| store.enrol(&subject("alice"), new).await).expect("enrolled");
+        };
+        twin("f2");
+        assert!(matches!(stand.alice_presents(&totp.passcode_now(now)), Settlement::Accepted { .. }));
+        assert_eq!(stand.alice_presents(&totp.passcode_now(now)), Settlement::Replayed);
+        // Nor does a factor that comes later make it new.
+        twin("f3");
+        assert_eq!(stand.alice_presents(&totp.passcode_now(now)), Settlement::Replayed);
+        stand.clock.advance(30);
+        let next = totp.passcode_now(stand.now());
+        assert!(matches!(stand.alice_presents(&next), Settlement::Accepted { .. }));
+        assert_eq!(stand.alice_presents(&next), Settlement::Replayed);
+    }
+
     fn each_factor_has_steps_of_its_own(kind: crate::support::StoreKind) {
         let stand = Stand::new(kind);
         let first = stand.enrol_alice();

@@ -69,24 +69,31 @@ if KEYS[2] and ARGV[9] then
   end
 end
 
+-- Of two factors with one secret, a passcode is both's: it is spent for both, and used if it is for one.
+local fresh, last_of_all = not KEYS[2] and #ARGV > 8, now
 for i = 9, KEYS[2] and 0 or #ARGV, 3 do
-  local factor, step, window = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-  local last = used[factor]
-  if not last or last.forget_at <= now or step > last.step then
-    local forget_at = now + window + margin
-    -- The used step first: if the server has no memory left, nothing is forgotten instead.
-    redis.call('HSET', ledger, 'used:' .. factor, string.format('%d %d', step, forget_at))
-    redis.call('HDEL', ledger, 'failures', 'failures_in_a_row', 'locks_in_a_row', 'locked_until')
-    for other, it in pairs(used) do
-      if other ~= factor and it.forget_at <= now then
-        redis.call('HDEL', ledger, 'used:' .. other)
-      elseif it.forget_at > forget_at then
-        forget_at = it.forget_at
-      end
-    end
-    redis.call('EXPIRE', ledger, forget_at - now)
-    return { 'accepted', factor }
+  local last = used[ARGV[i]]
+  if last and last.forget_at > now and tonumber(ARGV[i + 1]) <= last.step then
+    fresh = false
   end
+end
+if fresh then
+  for i = 9, #ARGV, 3 do
+    local factor, step, forget_at = ARGV[i], tonumber(ARGV[i + 1]), now + tonumber(ARGV[i + 2]) + margin
+    -- The used steps first: if the server has no memory left, nothing is forgotten instead.
+    redis.call('HSET', ledger, 'used:' .. factor, string.format('%d %d', step, forget_at))
+    used[factor] = { step = step, forget_at = forget_at }
+  end
+  redis.call('HDEL', ledger, 'failures', 'failures_in_a_row', 'locks_in_a_row', 'locked_until')
+  for other, it in pairs(used) do
+    if it.forget_at <= now then
+      redis.call('HDEL', ledger, 'used:' .. other)
+    else
+      last_of_all = math.max(last_of_all, it.forget_at)
+    end
+  end
+  redis.call('EXPIRE', ledger, last_of_all - now)
+  return { 'accepted', ARGV[9] }
 end
 
 local verdict = #ARGV > 8 and 'replayed' or 'wrong'
