@@ -108,6 +108,10 @@ mod tests {
             ("url = 'https://site.example/tfa/'", "portal.client_id: must be set"),
             ("client_id = 'x'", "portal.client_id: must stand beside portal.url"),
             (
+                "url = 'https://a/oauth2/'\nclient_id = 'x'",
+                "portal.url: must not have the token endpoint below",
+            ),
+            (
                 "url = 'https://a/t/'\nclient_id = 'x'\nlogo_file = 'a.exe'",
                 "portal.logo_file: must be a file whose",
             ),

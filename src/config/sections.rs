@@ -46,6 +46,11 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let addresses = identity::addresses(reader);
     let revocation = revocation::read(reader, base, upstream.as_ref().map(|upstream| &upstream.url));
     let portal = portal::read(reader, base, &issuer);
+    if let Some(portal) = &portal
+        && endpoint.path().starts_with(portal.url.path())
+    {
+        reader.contradiction("portal.url", "must not have the token endpoint below its path");
+    }
     let mut messages = messages(reader);
     if let Some(portal) = &portal
         && !reader.is_set("messages.enrolment_wanted")
