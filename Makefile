@@ -16,9 +16,10 @@ test: ## install what the tests need, then run all of them, the quick ones first
 	cargo test --locked --test '*'
 	for server in $(SERVERS); do REDIS_SERVER=$$server cargo test --locked --test contract || exit 1; done
 
-lint: ## formatting, clippy and rustdoc, warnings denied
+lint: ## formatting, clippy (of the fuzz targets, too) and rustdoc, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path fuzz/Cargo.toml -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 
 # Needs `cargo install cargo-fuzz`. No sanitizer, for there is no unsafe code to watch: so stable Rust will do.
