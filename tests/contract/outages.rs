@@ -7,12 +7,16 @@ use std::{
 };
 
 use tfa_gateway::{
-    policy::Enrolment,
-    step_up::{EnrolmentStore as _, StoreError},
+    factor::PresentedRecoveryCode,
+    policy::{Enrolment, device::Device},
+    step_up::{
+        Actor, ChangeKind, EnrolmentStore as _, ListQuery, Session, StoreError, TrailEvent, TrailQuery,
+    },
+    types::{FactorId, Secret, UnixTime},
 };
 
 use crate::{
-    stand::{Stand, accepted, subject},
+    stand::{Stand, accepted, new_factor, subject},
     support::StoreKind,
 };
 
@@ -173,14 +177,60 @@ fn the_acl_user_of_the_documents_may_do_all_that_is_needed() {
     assert_eq!(stand.alice_presents("wrong"), tfa_gateway::policy::lockout::Settlement::Wrong);
     assert_eq!(stand.alice_presents(&totp.passcode_now(stand.now())), accepted("f1"));
     stand.run(async |store| {
-        use tfa_gateway::step_up::EnrolmentRegistry as _;
+        use tfa_gateway::step_up::{
+            AuditTrail as _, DeviceStore as _, EnrolmentRegistry as _, SessionStore as _,
+        };
         store.ping().await.expect("a ping");
         store.status(&subject("alice")).await.expect("a status");
         store.unlock(&subject("alice")).await.expect("unlocked");
         store.add_alias(&subject("alice@example.org"), &subject("alice")).await.expect("an alias");
         assert!(store.remove_alias(&subject("alice@example.org")).await.expect("removed"));
+        store.list(&ListQuery { limit: 10, ..ListQuery::default() }).await.expect("a page");
+        let waiting = store.propose(&subject("bob"), new_factor(None, totp.clone())).await.expect("proposed");
+        store.pending(&subject("bob"), &waiting, stand.now()).await.expect("it waits");
+        let codes = [PresentedRecoveryCode::parse(b"abcd-efgh-jkmn").expect("a code")];
+        store.replace_recovery_codes(&subject("alice"), &codes).await.expect("codes");
+        let spent = stand.present(store, "alice", "abcd-efgh-jkmn").await.expect("settled");
+        assert!(matches!(spent, tfa_gateway::policy::lockout::Settlement::Accepted { .. }), "{spent:?}");
+
+        let (device, id) = (device(stand.now()), FactorId::parse("d1").expect("an id"));
+        store.add_device(&subject("alice"), &id, &device, stand.now()).await.expect("remembered");
+        let read = store.device(&subject("alice"), &id).await.expect("read").expect("it is there");
+        assert!(
+            store.replace_device(&subject("alice"), &read, &device, stand.now()).await.expect("replaced")
+        );
+        assert_eq!(store.forget_devices(&subject("alice"), None).await.expect("forgotten"), 1);
+
+        let (secret, form_token) = (Secret::new("s".to_owned()), Secret::new("t".to_owned()));
+        let session = Session { subject: subject("alice"), is_verified: true, form_token };
+        store.put_session(&secret, &session, 60, stand.now()).await.expect("a session");
+        assert!(store.session(&secret, stand.now()).await.expect("read").is_some());
+        store.end_session(&secret).await.expect("ended");
+
+        let event = TrailEvent {
+            at: stand.now(),
+            actor: Actor::command_line("x"),
+            change: ChangeKind::Unlocked,
+            subject: None,
+            object: None,
+        };
+        store.append(&event).await.expect("recorded");
+        let trail = store.trail(&TrailQuery { limit: 10, ..TrailQuery::default() }).await.expect("a page");
+        assert_eq!(trail.events, [event]);
         assert_eq!(store.disable(&subject("alice")).await.expect("disabled"), 1);
     });
+}
+
+fn device(now: UnixTime) -> Device {
+    Device {
+        client_id: "cli".into(),
+        label: None,
+        digest: [1; 32],
+        previous: None,
+        created_at: now,
+        used_at: now,
+        forget_at: UnixTime::from_secs(now.as_secs() + 3600),
+    }
 }
 
 #[test]
