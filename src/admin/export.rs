@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use futures_util::{StreamExt as _, stream};
 use zeroize::Zeroizing;
 
 use super::{
@@ -127,6 +128,9 @@ impl<'a, W: Write> ExportFile<'a, W> {
     }
 }
 
+/// Subjects that are read from the store at once.
+const READ_AT_ONCE: usize = 64;
+
 impl<S, C> Administration<'_, S, C>
 where
     S: EnrolmentRegistry + AuditTrail,
@@ -144,13 +148,17 @@ where
         let mut read = 0;
         loop {
             let page = self.list(&query).await?;
-            for name in &page.names {
+            // Many at once, and written in their order.
+            let reading =
+                page.names.iter().map(async |name| (&name.name, self.store().export(&name.name).await));
+            let mut reading = stream::iter(reading).buffered(READ_AT_ONCE);
+            while let Some((name, departing)) = reading.next().await {
                 read += 1;
-                match self.store().export(&name.name).await {
-                    Ok(departing) => write(&mut file, &name.name, &departing, &mut summary)?,
+                match departing {
+                    Ok(departing) => write(&mut file, name, &departing, &mut summary)?,
                     Err(error @ (StoreError::Malformed { .. } | StoreError::Sealed { .. })) => {
                         summary.failed += 1;
-                        told(read, Some((&name.name, &error)));
+                        told(read, Some((name, &error)));
                     }
                     Err(error) => return Err(error.into()),
                 }
