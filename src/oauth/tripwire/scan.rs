@@ -151,7 +151,10 @@ impl Scanner {
             self.keep(piece, KEPT_MAX);
             return Finding::Unsure;
         }
-        let kind = self.kind.unwrap_or(Kind::Text);
+        let kind = self.kind.unwrap_or(match self.declared {
+            Declared::Script => Kind::Script,
+            Declared::Json | Declared::File | Declared::Unknown => Kind::Text,
+        });
         if kind == Kind::Ignored {
             return Finding::Words;
         }

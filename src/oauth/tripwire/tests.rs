@@ -209,6 +209,15 @@ fn a_token_that_the_client_has_already_passes_and_no_other_does() {
 }
 
 #[test]
+fn a_short_script_is_judged_alike_however_it_is_cut() {
+    let body = b"<!doctype html><script><access_token>on=\"ht";
+    let whole = pass(&typed("text/javascript"), &[body]);
+    let pieces: Vec<&[u8]> = body.chunks(1).collect();
+    assert_eq!(pass(&typed("text/javascript"), &pieces), whole);
+    assert_eq!(whole, (body.to_vec(), None));
+}
+
+#[test]
 fn nothing_is_held_for_long_and_zeros_count() {
     for (media_type, byte) in
         [("application/octet-stream", 0), ("image/png", b' '), ("", 0), ("text/html", 0)]
@@ -405,8 +414,10 @@ proptest! {
             at.extend([0, body.len()]);
             at.sort_unstable();
             let pieces: Vec<&[u8]> = at.windows(2).map(|w| &body.as_bytes()[w[0]..w[1]]).collect();
-            let whole = pass(&typed("text/plain"), &[body.as_bytes()]).1;
-            prop_assert_eq!(pass(&typed("text/plain"), &pieces).1, whole);
+            for media_type in ["text/plain", "text/html", "text/javascript", "application/json", "application/octet-stream"] {
+                let whole = pass(&typed(media_type), &[body.as_bytes()]).1;
+                prop_assert_eq!(pass(&typed(media_type), &pieces).1, whole, "{}", media_type);
+            }
         }
     }
 }
