@@ -124,7 +124,8 @@ impl Scanner {
             self.last = self.look(&piece, false);
             if self.is_form && matches!(self.kind, None | Some(Kind::Text)) {
                 let watched = &piece[..piece.len().min(TEXT_WATCHED_MAX)];
-                self.is_form = patterns::is_of_form(watched.trim_ascii());
+                // A backslash may begin the escape of a letter.
+                self.is_form = watched.trim_ascii().split(|b| *b == b'\\').all(patterns::is_of_form);
             }
         }
         self.last

@@ -218,6 +218,14 @@ fn a_short_script_is_judged_alike_however_it_is_cut() {
 }
 
 #[test]
+fn a_form_with_an_escaped_letter_is_judged_alike_however_it_is_cut() {
+    let body = format!("\\u0061ccess_token={TOKEN}");
+    let whole = pass(&typed("text/html"), &[body.as_bytes()]).1;
+    let pieces: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+    assert_eq!(pass(&typed("text/html"), &pieces).1, whole);
+}
+
+#[test]
 fn nothing_is_held_for_long_and_zeros_count() {
     for (media_type, byte) in
         [("application/octet-stream", 0), ("image/png", b' '), ("", 0), ("text/html", 0)]
