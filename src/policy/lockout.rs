@@ -3,9 +3,9 @@
 //! This is the rule itself, as a pure step from one [`Ledger`] to the next. The embedded store runs it
 //! inside a transaction; the Redis script states it again in Lua, and one contract suite holds both to it.
 //!
-//! Invariants: a step is accepted at most once per factor, and only if it is later than the last accepted
-//! one of every factor that it fits; an attempt against a locked subject is not looked at; the same wrong passcode counts once within
-//! its window; a success clears all failures.
+//! Invariants: a step is accepted at most once per factor, and only if it is later than the last accepted one of
+//! every factor that it fits; an attempt against a locked subject is not looked at; the same wrong passcode counts
+//! once within its window; a success clears all failures.
 
 use std::collections::BTreeMap;
 
@@ -138,7 +138,8 @@ impl Ledger {
         self.used.retain(|_, used| used.forget_at > now);
         match &attempt.fit {
             Fit::Steps(steps) => {
-                // Of two factors with one secret, a passcode is both's: it is spent for both, and used if it is for one.
+                // Of two factors with one secret, a passcode is both's: it is spent for both, and used if it is for
+                // one.
                 if let Some(first) = steps.first()
                     && steps.iter().all(|matched| self.is_fresh(matched))
                 {
