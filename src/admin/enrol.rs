@@ -1,6 +1,7 @@
 //! What is made for a person, and shown to them once.
 
 use serde_json::json;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -41,20 +42,31 @@ pub struct Enrolled {
     pub secret_base32: Zeroizing<String>,
     /// The key URI, to be drawn as a QR code. Never to be logged.
     pub otpauth_uri: Zeroizing<String>,
+    /// Whether it stands in the audit trail. It counts all the same, so that it must be shown all the same.
+    pub is_recorded: bool,
 }
 
 impl Enrolled {
     /// The documented JSON of `tfa-gateway enrol --json`. It holds the secret.
     pub fn to_json(&self, subject: &SubjectId) -> serde_json::Value {
-        json!({
+        let json = json!({
             "subject": subject.as_str(),
             "factor_id": self.factor_id.as_str(),
             "is_pending": self.factors.is_none(),
             "factors": self.factors,
             "secret": *self.secret_base32,
             "otpauth_uri": *self.otpauth_uri,
-        })
+        });
+        with_record(json, self.is_recorded)
     }
+}
+
+/// Says so where something was made that is not in the audit trail.
+fn with_record(mut json: serde_json::Value, is_recorded: bool) -> serde_json::Value {
+    if let (false, Some(members)) = (is_recorded, json.as_object_mut()) {
+        members.insert("recorded".into(), false.into());
+    }
+    json
 }
 
 /// What is shown of a new factor, before it has a name.
@@ -64,9 +76,9 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn of(self, factor_id: FactorId, factors: Option<usize>) -> Enrolled {
+    pub(super) fn of(self, factor_id: FactorId, factors: Option<usize>, is_recorded: bool) -> Enrolled {
         let Self { secret_base32, otpauth_uri } = self;
-        Enrolled { factor_id, factors, secret_base32, otpauth_uri }
+        Enrolled { factor_id, factors, secret_base32, otpauth_uri, is_recorded }
     }
 }
 
@@ -92,21 +104,33 @@ pub(super) fn shown_again(factor: Factor, issuer: &str, account: &str) -> Enroll
         secret_base32: factor.totp.secret_base32(),
         otpauth_uri: factor.totp.otpauth_uri(issuer, account),
     };
-    shown.of(factor.id, None)
+    shown.of(factor.id, None, true)
+}
+
+/// It is shown on terminals: what turns the direction of writing, or ends a line, has no place in it.
+fn is_legible(c: char) -> bool {
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
+    !matches!(c.general_category(), Control | Format | LineSeparator | ParagraphSeparator)
 }
 
 /// A label as it is kept: trimmed, and none if it is empty.
 pub(super) fn checked_label(label: Option<String>) -> Result<Option<String>, StoreError> {
     let label = label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
-    if label.as_ref().is_some_and(|l| l.len() > LABEL_BYTES_MAX || l.chars().any(char::is_control)) {
-        return Err(StoreError::Refused("a label must be at most 64 bytes long, without control characters"));
+    if label.as_ref().is_some_and(|l| l.len() > LABEL_BYTES_MAX || !l.chars().all(is_legible)) {
+        return Err(StoreError::Refused(
+            "a label must be at most 64 bytes long, of characters that are visible",
+        ));
     }
     Ok(label)
 }
 
 /// Recovery codes, to be shown once. Never to be logged.
 #[derive(Debug)]
-pub struct RecoveryCodes(Vec<Zeroizing<String>>);
+pub struct RecoveryCodes {
+    pub(super) codes: Vec<Zeroizing<String>>,
+    /// Whether that they were made stands in the audit trail. They work all the same.
+    pub is_recorded: bool,
+}
 
 impl RecoveryCodes {
     pub(super) fn random() -> Result<Self, StoreError> {
@@ -116,16 +140,22 @@ impl RecoveryCodes {
             getrandom::fill(&mut *random).map_err(|error| StoreError::Failed(error.into()))?;
             codes.push(recovery_code_text(&random));
         }
-        Ok(Self(codes))
+        Ok(Self { codes, is_recorded: false })
     }
 
     pub(super) fn presented(&self) -> Vec<PresentedRecoveryCode> {
-        self.0.iter().filter_map(|code| PresentedRecoveryCode::parse(code.as_bytes())).collect()
+        self.codes.iter().filter_map(|code| PresentedRecoveryCode::parse(code.as_bytes())).collect()
+    }
+
+    /// The documented JSON of `tfa-gateway recovery-codes --json`. It holds the codes.
+    pub fn to_json(&self, subject: &SubjectId) -> serde_json::Value {
+        let texts: Vec<&str> = self.texts().collect();
+        with_record(json!({ "subject": subject.as_str(), "recovery_codes": texts }), self.is_recorded)
     }
 
     /// The codes, as a person types them.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|code| code.as_str())
+        self.codes.iter().map(|code| code.as_str())
     }
 }
 

@@ -15,5 +15,5 @@ mod status;
 pub use change::{AdminError, Administration, Reset};
 pub use enrol::{Enrolled, NewEnrolment, RecoveryCodes};
 pub use export::{ExportFile, ExportSummary};
-pub use moving::{BadRow, ImportSummary, Rehearsal, RowOutcome};
+pub use moving::{BadRow, DoneRow, ImportSummary, Rehearsal, RowOutcome};
 pub use status::{StatusReport, device_json, event_json, name_json};

@@ -41,11 +41,20 @@ pub struct ImportSummary {
 #[derive(Debug)]
 pub enum RowOutcome {
     /// It was imported, or would be.
-    Imported,
+    Imported(DoneRow),
     /// It was imported before.
-    AlreadyThere,
+    AlreadyThere(DoneRow),
     /// It cannot be imported.
     Bad(BadRow),
+}
+
+/// A row that can be imported.
+#[derive(Debug)]
+pub struct DoneRow {
+    /// Where the row begins.
+    pub line: u64,
+    /// The name, as it is written there.
+    pub name: String,
 }
 
 /// Why a row cannot be imported.
@@ -128,11 +137,11 @@ where
         while let Some(outcome) = done.next().await {
             let (outcome, is_short) = outcome?;
             match &outcome {
-                RowOutcome::Imported => summary.imported += 1,
-                RowOutcome::AlreadyThere => summary.already_there += 1,
+                RowOutcome::Imported(_) => summary.imported += 1,
+                RowOutcome::AlreadyThere(_) => summary.already_there += 1,
                 RowOutcome::Bad(_) => summary.bad += 1,
             }
-            summary.short_secrets += u64::from(is_short && matches!(outcome, RowOutcome::Imported));
+            summary.short_secrets += u64::from(is_short && matches!(outcome, RowOutcome::Imported(_)));
             told(&outcome);
         }
         Ok(summary)
@@ -154,8 +163,8 @@ where
             }
         };
         match done {
-            Ok(TakenOver::Added) => Ok((RowOutcome::Imported, is_short)),
-            Ok(TakenOver::AlreadyThere) => Ok((RowOutcome::AlreadyThere, false)),
+            Ok(TakenOver::Added) => Ok((RowOutcome::Imported(DoneRow { line, name }), is_short)),
+            Ok(TakenOver::AlreadyThere) => Ok((RowOutcome::AlreadyThere(DoneRow { line, name }), false)),
             Err(Stop::Row(reason)) => bad(Some(name), reason),
             Err(Stop::All(error)) => Err(error),
         }

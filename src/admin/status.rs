@@ -126,7 +126,9 @@ impl fmt::Display for StatusReport {
             [(&self.status.ledger, ""), (&self.status.recovery_ledger, " with recovery codes")]
         {
             if ledger.failures_in_a_row > 0 {
-                writeln!(f, "  {} failed attempts{what} since the last success", ledger.failures_in_a_row)?;
+                let s = if ledger.failures_in_a_row == 1 { "" } else { "s" };
+                let count = ledger.failures_in_a_row;
+                writeln!(f, "  {count} failed attempt{s}{what} since the last success{what}")?;
             }
             if ledger.is_locked_for_good() {
                 writeln!(

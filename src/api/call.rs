@@ -173,11 +173,7 @@ impl Call {
                 let removed = admin.disable(&subject).await?;
                 json!({ "subject": subject.as_str(), "factors_removed": removed })
             }
-            Self::MakeRecoveryCodes(subject) => {
-                let codes = admin.new_recovery_codes(&subject).await?;
-                let texts: Vec<&str> = codes.texts().collect();
-                json!({ "subject": subject.as_str(), "recovery_codes": texts })
-            }
+            Self::MakeRecoveryCodes(subject) => admin.new_recovery_codes(&subject).await?.to_json(&subject),
             Self::ListDevices(subject) => {
                 let devices = admin.devices(&subject).await?;
                 let devices: Vec<Value> = devices.iter().map(device_json).collect();

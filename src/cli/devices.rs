@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use clap::Args;
 use serde_json::json;
 
-use super::{CliError, administer, list::rfc3339, subject};
+use super::{CliError, administer, goes_on, list::rfc3339, subject};
 use crate::{admin::device_json, config::Settings};
 
 /// Whose devices.
@@ -34,6 +34,11 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
         let otherwise = "no device was forgotten";
         let forgotten =
             administer(settings, otherwise, async |admin| admin.forget_devices(&subject, id.as_ref()).await)?;
+        if forgotten == 0 && id.is_some() {
+            return Err(CliError::Said(format!(
+                "{subject} has no device of that name; without --forget they are listed"
+            )));
+        }
         if arguments.json {
             println!("{}", json!({ "subject": subject.as_str(), "devices_forgotten": forgotten }));
         } else {
@@ -53,7 +58,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
             let (used, forget) = (rfc3339(device.used_at), rfc3339(device.forget_at));
             writeln!(out, "{}\t{}\t{label}\tused {used}\tuntil {forget}", stored.id, device.client_id)
         };
-        if written.is_err() {
+        if !goes_on(written)? {
             break;
         }
     }

@@ -15,6 +15,7 @@ use crate::{
     step_up::Clock as _,
     telemetry::SystemClock,
     types::UnixTime,
+    upstream::OwnerSource,
 };
 
 /// What is known of the log-in. What is not given is not known.
@@ -35,7 +36,7 @@ pub(super) struct Arguments {
     /// From where
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<IpAddr>,
-    /// When [default: now]
+    /// When, such as 2026-12-24T22:00:00Z [default: now]
     #[arg(long, value_name = "TIME")]
     at: Option<jiff::Timestamp>,
     /// Print one JSON object
@@ -67,7 +68,12 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
             administer(settings, otherwise, async |admin| admin.status(owner).await)?.is_enrolled()
         }
     };
-    let outcome = outcome(decision.verdict, is_enrolled, now);
+    let is_by_name = matches!(settings.owners, OwnerSource::Username);
+    let outcome = if is_by_name && !is_enrolled && owner == &subject && settings.addresses.is_unknown(owner) {
+        "the log-in is refused: it is an address, and nobody's alias ([identity] addresses; `tfa-gateway alias`)"
+    } else {
+        outcome(decision.verdict, is_enrolled, now)
+    };
     let is_enforced = settings.enforcement == Enforcement::On;
     if arguments.json {
         let explained = json!({

@@ -43,9 +43,17 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
         CliError::Failed("nothing was exported".into(), error)
     };
     let ring = key_file::load(&settings.key_file).map_err(|error| failed(error.into()))?;
-    let summary = match arguments.output.as_deref().filter(|path| *path != Path::new("-")) {
+    let target = arguments.output.as_deref().filter(|path| *path != Path::new("-"));
+    let summary = match target {
         None => write(settings, arguments, &ring, &mut io::stdout().lock())?,
         Some(path) => {
+            // A device or a pipe would be replaced by a file, and the secrets lie there.
+            if path.metadata().is_ok_and(|found| !found.is_file()) {
+                return Err(CliError::Said(format!(
+                    "nothing was exported: {} is no regular file; leave --output out for standard output",
+                    path.display()
+                )));
+            }
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             let mut file = NamedTempFile::new_in(directory.unwrap_or_else(|| Path::new(".")))
                 .map_err(|error| failed(error.into()))?;
@@ -55,7 +63,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
             summary
         }
     };
-    sum_up(&summary, arguments);
+    sum_up(&summary, arguments, target.is_some());
     if summary.failed > 0 {
         return Err(CliError::Said(format!(
             "the records of {} names do not open, and were left out",
@@ -71,7 +79,7 @@ fn write(
     ring: &KeyRing,
     out: &mut dyn Write,
 ) -> Result<ExportSummary, CliError> {
-    administer(settings, "the export was not finished, and no file was left", async |admin| {
+    administer(settings, "the export was not finished, and is not whole", async |admin| {
         let out = BufWriter::new(out);
         let file = if arguments.plain {
             ExportFile::plain(out, &settings.issuer)
@@ -93,7 +101,8 @@ fn write(
     })
 }
 
-fn sum_up(summary: &ExportSummary, arguments: &Arguments) {
+/// Beside what was exported: what goes to standard output is the export itself.
+fn sum_up(summary: &ExportSummary, arguments: &Arguments, is_in_file: bool) {
     let ExportSummary { factors, aliases, recovery_codes, failed } = summary;
     let text = if arguments.json {
         serde_json::json!({
@@ -108,7 +117,7 @@ fn sum_up(summary: &ExportSummary, arguments: &Arguments) {
     } else {
         format!("{factors} factors, {aliases} aliases and {recovery_codes} recovery codes exported, sealed")
     };
-    if arguments.output.is_some() {
+    if is_in_file {
         println!("{text}");
     } else {
         eprintln!("{text}");

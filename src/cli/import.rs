@@ -18,12 +18,13 @@ use zeroize::Zeroizing;
 use super::{CliError, administer, progress::Progress};
 use crate::{
     admin::{
-        BadRow, ImportSummary, Rehearsal, RowOutcome,
+        BadRow, DoneRow, ImportSummary, Rehearsal, RowOutcome,
         import::{DrupalFiles, DrupalKey, Format, Row, Rows, Source, rows},
     },
     config::Settings,
+    identity::fold_username,
     store::key_file,
-    types::limits::IMPORTS_AT_ONCE,
+    types::{SubjectId, limits::IMPORTS_AT_ONCE},
 };
 
 /// Bytes of a key that a site may have in a file.
@@ -112,8 +113,12 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
         let told = |outcome: &RowOutcome| {
             count += 1;
             progress.at(count);
-            if let RowOutcome::Bad(bad) = outcome {
-                say(bad, &progress, arguments.json);
+            match outcome {
+                RowOutcome::Bad(bad) => say(bad, &progress, arguments.json),
+                // Under which names people would be found is what there is to check.
+                RowOutcome::Imported(row) if arguments.dry_run => would(row, "import", arguments.json),
+                RowOutcome::AlreadyThere(row) if arguments.dry_run => would(row, "leave", arguments.json),
+                RowOutcome::Imported(_) | RowOutcome::AlreadyThere(_) => {}
             }
         };
         let summary = admin.import(stream.take_until(ctrl_c), rehearsal, told).await?;
@@ -187,6 +192,23 @@ fn read(rows: Rows) -> (impl Stream<Item = Row>, JoinHandle<()>) {
         }
     });
     (poll_fn(move |context| receiver.poll_recv(context)), reader)
+}
+
+/// What would be done with a row, and under which name.
+fn would(row: &DoneRow, action: &str, json: bool) {
+    let DoneRow { line, name } = row;
+    let folded = fold_username(name).ok();
+    let subject = folded.as_ref().map(SubjectId::as_str);
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({ "line": line, "name": name, "subject": subject, "would": action })
+        );
+        return;
+    }
+    let what = if action == "import" { "would be imported" } else { "is there already" };
+    let kept = subject.filter(|subject| *subject != name).map(|subject| format!(", as {subject}"));
+    println!("line {line}: {} {what}{}", name.escape_debug(), kept.unwrap_or_default());
 }
 
 fn say(bad: &BadRow, progress: &Progress, json: bool) {

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::{CliError, administer, subject::resolve};
+use super::{CliError, administer, goes_on, subject::resolve};
 use crate::{
-    admin::{event_json, name_json},
+    admin::{AdminError, event_json, name_json},
     config::Settings,
     step_up::{ListQuery, TrailQuery},
     types::{UnixTime, limits::LIST_PAGE_MAX},
@@ -63,9 +63,12 @@ pub(super) fn list(settings: &Settings, arguments: &ListArguments) -> Result<(),
                 }
             });
             query.cursor = page.next;
-            // Whoever reads may have read enough.
-            if written.is_err() || query.cursor.is_none() {
-                return Ok(());
+            match written {
+                Ok(()) if query.cursor.is_some() => {}
+                Ok(()) => return Ok(()),
+                // Whoever reads may have read enough.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) => return Err(AdminError::File(error)),
             }
         }
     })
@@ -91,7 +94,7 @@ pub(super) fn audit(settings: &Settings, arguments: &AuditArguments) -> Result<(
                 event.change.as_str()
             )
         };
-        if written.is_err() {
+        if !goes_on(written)? {
             break;
         }
     }

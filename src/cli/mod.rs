@@ -27,7 +27,7 @@ use crate::{
     app,
     config::{self, ConfigError, Settings},
     step_up::Actor,
-    store::Store,
+    store::{Store, StoreChoice},
     telemetry::SystemClock,
 };
 
@@ -128,29 +128,27 @@ pub fn run() -> ExitCode {
 
 fn dispatch(cli: &Cli) -> Result<(), CliError> {
     let settings = || -> Result<Settings, CliError> { Ok(config::load(cli.config.as_deref())?) };
+    let existing = || settings().and_then(|settings| store_exists(&settings).map(|()| settings));
     match &cli.command {
-        Command::Serve => serve::run(settings()?),
+        Command::Serve => serve::run(settings()?, cli.config.clone()),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Enrol(arguments) => subject::enrol(&settings()?, arguments),
-        Command::Confirm(arguments) => subject::confirm(&settings()?, arguments),
-        Command::Remove(arguments) => subject::remove(&settings()?, arguments),
+        Command::Confirm(arguments) => subject::confirm(&existing()?, arguments),
+        Command::Remove(arguments) => subject::remove(&existing()?, arguments),
         Command::RecoveryCodes(arguments) => subject::recovery_codes(&settings()?, arguments),
-        Command::List(arguments) => list::list(&settings()?, arguments),
-        Command::Audit(arguments) => list::audit(&settings()?, arguments),
-        Command::Status(arguments) => subject::status(&settings()?, arguments),
-        Command::Disable(arguments) => subject::disable(&settings()?, arguments),
-        Command::Unlock(arguments) => subject::unlock(&settings()?, arguments),
-        Command::Devices(arguments) => devices::run(&settings()?, arguments),
+        Command::List(arguments) => list::list(&existing()?, arguments),
+        Command::Audit(arguments) => list::audit(&existing()?, arguments),
+        Command::Status(arguments) => subject::status(&existing()?, arguments),
+        Command::Disable(arguments) => subject::disable(&existing()?, arguments),
+        Command::Unlock(arguments) => subject::unlock(&existing()?, arguments),
+        Command::Devices(arguments) => devices::run(&existing()?, arguments),
         Command::Alias(arguments) => alias::run(&settings()?, arguments),
         Command::Import(arguments) => import::run(&settings()?, arguments),
-        Command::Export(arguments) => export::run(&settings()?, arguments),
+        Command::Export(arguments) => export::run(&existing()?, arguments),
         Command::Explain(arguments) => explain::run(&settings()?, arguments),
         Command::ApiToken(arguments) => api_token::run(arguments),
         Command::Keys(command) => keys::run(&settings()?, command),
-        Command::CheckConfig => {
-            check_config::run(&settings()?);
-            Ok(())
-        }
+        Command::CheckConfig => check_config::run(&settings()?),
         Command::Completions(arguments) => {
             completions::run(arguments);
             Ok(())
@@ -175,6 +173,26 @@ fn administer<T>(
         }
         Ok(Err(error)) => Err(CliError::Failed(otherwise.into(), error.into())),
         Ok(Ok(done)) => Ok(done),
+    }
+}
+
+/// Refuses to look into an embedded store that is not there: a mistyped path would be a store of nobody.
+fn store_exists(settings: &Settings) -> Result<(), CliError> {
+    match &settings.store {
+        StoreChoice::Embedded(embedded) if !embedded.path.exists() => Err(CliError::Said(format!(
+            "there is no store yet at {} ([store] url); `serve`, `enrol` and `import` make it",
+            embedded.path.display()
+        ))),
+        StoreChoice::Embedded(_) | StoreChoice::Redis(_) => Ok(()),
+    }
+}
+
+/// Whether there is more to be written. Whoever reads may have read enough; anything else is a failure.
+fn goes_on(written: std::io::Result<()>) -> Result<bool, CliError> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CliError::Failed("not all of it could be written".into(), error.into())),
     }
 }
 

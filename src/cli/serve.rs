@@ -1,13 +1,18 @@
 //! `tfa-gateway serve`
 
-use std::io::Write as _;
+use std::{io::Write as _, path::PathBuf};
 
 use super::CliError;
-use crate::{app, config::Settings, telemetry};
+use crate::{
+    app,
+    config::{self, Settings},
+    telemetry,
+};
 
-pub(super) fn run(settings: Settings) -> Result<(), CliError> {
+pub(super) fn run(settings: Settings, file: Option<PathBuf>) -> Result<(), CliError> {
     let _log = telemetry::init(settings.log);
-    app::serve(settings, |addresses| {
+    let reread = Box::new(move || config::load(file.as_deref()));
+    app::serve(settings, Some(reread), |addresses| {
         // For whoever started us on port 0: these two lines, on standard output, once we listen.
         let mut out = std::io::stdout().lock();
         // A closed standard output is no reason not to serve.

@@ -104,7 +104,7 @@ pub(super) fn enrol(settings: &Settings, arguments: &EnrolArguments) -> Result<(
     })?;
     if arguments.json {
         println!("{}", enrolled.to_json(&subject));
-        return Ok(());
+        return recorded(enrolled.is_recorded);
     }
     println!("{}\n", draw(&enrolled.otpauth_uri)?);
     println!("subject   {}", named(&arguments.subject, &subject));
@@ -121,7 +121,15 @@ pub(super) fn enrol(settings: &Settings, arguments: &EnrolArguments) -> Result<(
             enrolled.factor_id
         ),
     }
-    Ok(())
+    recorded(enrolled.is_recorded)
+}
+
+/// What was made is shown in any case: it counts by now, and exists nowhere else.
+fn recorded(is_recorded: bool) -> Result<(), CliError> {
+    if is_recorded {
+        return Ok(());
+    }
+    Err(CliError::Said("it was done, as shown, but it could not be recorded in the audit trail".into()))
 }
 
 pub(super) fn confirm(settings: &Settings, arguments: &ConfirmArguments) -> Result<(), CliError> {
@@ -205,9 +213,8 @@ pub(super) fn recovery_codes(settings: &Settings, arguments: &Arguments) -> Resu
     let otherwise = "no recovery codes were made";
     let codes = administer(settings, otherwise, async |admin| admin.new_recovery_codes(&subject).await)?;
     if arguments.json {
-        let texts: Vec<&str> = codes.texts().collect();
-        println!("{}", serde_json::json!({ "subject": subject.as_str(), "recovery_codes": texts }));
-        return Ok(());
+        println!("{}", codes.to_json(&subject));
+        return recorded(codes.is_recorded);
     }
     for code in codes.texts() {
         println!("{code}");
@@ -215,7 +222,7 @@ pub(super) fn recovery_codes(settings: &Settings, arguments: &Arguments) -> Resu
     println!(
         "\nThese are shown once, and each works once, in the place of a code. Earlier ones work no more."
     );
-    Ok(())
+    recorded(codes.is_recorded)
 }
 
 /// The subject, with what was typed if that is another text: `mary` and `Marü` are the subject `maru`.

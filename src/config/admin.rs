@@ -1,50 +1,31 @@
 //! `[admin]`: who may administer, and over what.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{reader::Reader, table::TableReader};
+use super::{
+    reader::Reader,
+    table::TableReader,
+    tls::{self, ServerTlsKeys},
+};
 use crate::{
     api::{AccessToken, Right, TOKEN_NAME_RULE, TokenDigest, is_token_name},
-    edge::{ServerTls, ServerTlsFault},
+    edge::ServerTls,
 };
 
 const TOKEN_KEYS: [&str; 3] = ["name", "sha256", "may"];
 /// Tokens; each is compared with whatever is presented.
 const TOKENS_MAX: usize = 100;
 
-/// TLS on the private listener, if there is to be any.
+const KEYS: ServerTlsKeys = ServerTlsKeys {
+    certificate: "admin.certificate_file",
+    key: "admin.key_file",
+    others: None,
+    client_ca: "admin.client_ca_file",
+};
+
+/// TLS on the private listener, if there is to be any. Probes have no certificate.
 pub(super) fn tls(reader: &mut Reader<'_>, base: &Path) -> Option<ServerTls> {
-    let mut file = |key| {
-        reader.text(key, |text| {
-            if text.is_empty() { Err("must name a file".to_owned()) } else { Ok(base.join(text)) }
-        })
-    };
-    let certificate: Option<PathBuf> = file("admin.certificate_file");
-    let (key, client_ca) = (file("admin.key_file"), file("admin.client_ca_file"));
-    let (Some(certificate), Some(key)) = (&certificate, &key) else {
-        for (is_missing, name) in
-            [(certificate.is_none(), "admin.certificate_file"), (key.is_none(), "admin.key_file")]
-        {
-            let others = certificate.is_some() || key.is_some() || client_ca.is_some();
-            if is_missing && others && !reader.is_set(name) {
-                reader.contradiction(name, "must be set for TLS on the private listener");
-            }
-        }
-        return None;
-    };
-    match ServerTls::load(certificate, key, client_ca.as_deref()) {
-        Ok(tls) => Some(tls),
-        Err(fault) => {
-            let (name, file) = match &fault {
-                ServerTlsFault::Certificate(_) => ("admin.certificate_file", Some(certificate)),
-                ServerTlsFault::Key(_) => ("admin.key_file", Some(key)),
-                ServerTlsFault::ClientCa(_) => ("admin.client_ca_file", client_ca.as_ref()),
-            };
-            let shown = file.map_or_else(String::new, |file| file.display().to_string());
-            reader.contradiction(name, format!("{fault}, but it is '{shown}'"));
-            None
-        }
-    }
+    tls::server(reader, base, &KEYS, false, false)
 }
 
 /// `[[admin.tokens]]`

@@ -100,7 +100,7 @@ fn own_client(reader: &mut Reader<'_>, base: &Path) -> Option<ClientCredentials>
     const ID: &str = "identity.client_id";
     const SECRET: &str = "identity.client_secret_file";
     let client_id = reader.text(ID, client::client_id);
-    let client_secret = reader.text(SECRET, |text| client::secret(&base.join(text)));
+    let client_secret = reader.file(SECRET, base, client::secret);
     match (reader.is_set(ID), reader.is_set(SECRET)) {
         (true, false) => reader.contradiction(SECRET, "must be set beside identity.client_id"),
         (false, true) => reader.contradiction(ID, "must be set beside identity.client_secret_file"),

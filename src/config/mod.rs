@@ -5,24 +5,34 @@
 //! password is never shown.
 
 mod admin;
+mod audit;
 mod client;
+mod fixed;
 mod grants;
 mod identity;
+mod listen;
 mod policy;
 mod portal;
 mod reader;
 mod revocation;
 mod sections;
 mod settings;
+mod store;
 mod table;
+mod tls;
 
-use std::{fmt, net::SocketAddr, path::Path};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
 
+pub use fixed::Fixed;
 pub use reader::Fault;
 use reader::Reader;
 pub use settings::Settings;
@@ -85,7 +95,9 @@ pub fn load(named: Option<&Path>) -> Result<Settings, ConfigError> {
         _ => std::env::current_dir(),
     };
     let base = base.map_err(|error| unreadable(file, &error.to_string()))?;
-    parse(&figment.merge(environment), &base)
+    let mut settings = parse(&figment.merge(environment), &base)?;
+    settings.files.push(std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file)));
+    Ok(settings)
 }
 
 fn unreadable(file: &Path, why: &str) -> ConfigError {
@@ -100,7 +112,11 @@ fn unreadable(file: &Path, why: &str) -> ConfigError {
 
 fn parse(figment: &Figment, base: &Path) -> Result<Settings, ConfigError> {
     let mut reader = Reader::new(figment);
-    let settings = sections::read(&mut reader, base);
+    let mut settings = sections::read(&mut reader, base);
+    if let Some(settings) = &mut settings {
+        settings.files = reader.files().to_vec();
+        settings.fixed = fixed::Fixed::of(figment);
+    }
     let faultless = reader.is_faultless();
     let faults = reader.finish();
     match settings {

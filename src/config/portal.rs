@@ -17,13 +17,13 @@ use crate::{
 pub(super) fn read(reader: &mut Reader<'_>, base: &Path, issuer: &str) -> Option<PortalSettings> {
     let url = reader.text("portal.url", |text| {
         PortalUrl::parse(text).ok_or_else(|| {
-            "must be a URL with a path of lower-case letters, digits, '-' and '_', and a '/' at its end, such as \
-             https://site.example/tfa/"
+            "must be an https URL (http on loopback alone) with a path of lower-case letters, digits, '-' and '_', and a \
+             '/' at its end, such as https://site.example/tfa/"
                 .into()
         })
     });
     let client_id = reader.text("portal.client_id", client::client_id);
-    let client_secret = reader.text("portal.client_secret_file", |text| client::secret(&base.join(text)));
+    let client_secret = reader.file("portal.client_secret_file", base, client::secret);
     let scope = reader.text("portal.scope", |text| {
         if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
     });
@@ -33,8 +33,8 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, issuer: &str) -> Option
         }
         Ok(text.to_owned())
     });
-    let logo = reader.text("portal.logo_file", |text| logo(&base.join(text)));
-    let texts = reader.text("portal.texts_file", |text| texts(&base.join(text)));
+    let logo = reader.file("portal.logo_file", base, logo);
+    let texts = reader.file("portal.texts_file", base, texts);
     let session_secs = reader.number("portal.session_secs", 60..=3600, 900);
     let Some(url) = url else {
         for key in ["portal.client_id", "portal.client_secret_file", "portal.logo_file", "portal.texts_file"]
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_the_section_is_named() {
         for (section, expected) in [
-            ("url = 'https://site.example/tfa'\nclient_id = 'x'", "portal.url: must be a URL"),
+            ("url = 'https://site.example/tfa'\nclient_id = 'x'", "portal.url: must be an https URL"),
             ("url = 'https://site.example/tfa/'", "portal.client_id: must be set"),
             ("client_id = 'x'", "portal.client_id: must stand beside portal.url"),
             (

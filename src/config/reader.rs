@@ -1,6 +1,11 @@
 //! Reads values by key, and gathers every fault instead of stopping at the first.
 
-use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment,
@@ -38,6 +43,7 @@ pub(super) struct Reader<'a> {
     figment: &'a Figment,
     known: BTreeSet<&'static str>,
     faults: Vec<Fault>,
+    files: Vec<PathBuf>,
 }
 
 /// Whether a value may hold a password, and is never shown: every URL may.
@@ -47,7 +53,7 @@ fn may_hold_a_password(key: &str) -> bool {
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(figment: &'a Figment) -> Self {
-        Self { figment, known: BTreeSet::new(), faults: Vec::new() }
+        Self { figment, known: BTreeSet::new(), faults: Vec::new(), files: Vec::new() }
     }
 
     /// A text that `parse` turns into meaning; `None` when it is absent or faulty.
@@ -64,6 +70,39 @@ impl<'a> Reader<'a> {
             _ => Err("must be a text".into()),
         };
         self.keep(key, &value, parsed)
+    }
+
+    /// The path of a file that is read; relative ones are relative to `base`.
+    pub(super) fn path(&mut self, key: &'static str, base: &Path) -> Option<PathBuf> {
+        self.file(key, base, |path| Ok(path.to_owned()))
+    }
+
+    /// What `read` makes of a file.
+    pub(super) fn file<T>(
+        &mut self,
+        key: &'static str,
+        base: &Path,
+        read: impl FnOnce(&Path) -> Result<T, String>,
+    ) -> Option<T> {
+        let mut file = None;
+        let found = self.text(key, |text| {
+            if text.is_empty() {
+                return Err("must name a file".to_owned());
+            }
+            read(file.insert(base.join(text)))
+        });
+        self.files.extend(file);
+        found
+    }
+
+    /// A further file that the configuration depends on.
+    pub(super) fn depends_on(&mut self, file: PathBuf) {
+        self.files.push(file);
+    }
+
+    /// The files that the configuration depends on: what is in them is part of it.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// A text that must be there.

@@ -46,9 +46,9 @@ pub(super) fn read(
     });
     let client_id = reader.text("revocation.client_id", client::client_id);
     let style = style.unwrap_or(Style::Off);
-    let secret = reader.text("revocation.client_secret_file", |text| match style {
+    let secret = reader.file("revocation.client_secret_file", base, |path| match style {
         Style::Off => Ok(None),
-        Style::Rfc7009 | Style::Request => client::secret(&base.join(text)).map(Some),
+        Style::Rfc7009 | Style::Request => client::secret(path).map(Some),
     });
     let url = reader.text("revocation.url", |text| Ok(text.to_owned()));
 

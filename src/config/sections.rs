@@ -4,29 +4,38 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Settings, admin, grants, identity, policy, portal, reader::Reader, revocation};
+use super::{
+    Settings, admin, audit, grants, identity, listen, policy, portal,
+    reader::Reader,
+    revocation, store,
+    tls::{self, ClientTlsKeys},
+};
 use crate::{
     api::ApiSettings,
-    edge::{Messages, TripwireMode, TripwireSettings, listener::ListenSettings},
+    edge::{Messages, TripwireMode, TripwireSettings},
     factor::totp::{Algorithm, TotpParameters},
-    headers::client_addr::TrustedProxies,
     oauth::{
         ForwardAs, RequestRules,
         endpoint::{Profile, TokenEndpoint},
     },
     policy::lockout::Lockout,
-    store::{EmbeddedSettings, RedisSettings, StoreChoice},
+    portal::PortalSettings,
+    store::StoreChoice,
     telemetry::{LogFormat, LogSettings},
     upstream::{UpstreamSettings, UpstreamUrl},
 };
 
 /// Reads every section; `None` when a value that has no default is missing or faulty.
 pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
-    let listen = listen(reader);
-    let threads = threads(reader.number("listen.threads", 0..=1024, 0_usize));
+    let listen_address =
+        listen::address(reader, "listen.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let threads = listen::threads(reader);
+    let drain_delay = secs(reader.number("listen.drain_delay_secs", 0..=3600, 0));
     let drain_timeout = secs(reader.number("listen.drain_timeout_secs", 0..=3600, 30));
-    let trusted_proxies = trusted_proxies(reader);
-    let upstream = upstream(reader);
+    let trusted_proxies = listen::trusted_proxies(reader);
+    let listen = listen::settings(reader, base, &trusted_proxies);
+    let limits = listen::limits(reader);
+    let upstream = upstream(reader, base);
     let endpoint = token_endpoint(reader);
     let grants = grants::read(reader);
     let rules = policy::rules(reader);
@@ -36,12 +45,15 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     let remember_days: u64 = reader.number("devices.remember_days", 0..=365, 0);
     let tripwire = tripwire(reader);
     let request_rules = request_rules(reader);
-    let store = store(reader, base);
+    let store = store::read(reader, base);
     let plain_secrets = reader.switch("store.plain_secrets", false);
     let must_exist = reader.switch("store.must_exist", false);
     let key_file = key_file(reader, base, store.as_ref());
     let (totp, issuer) = totp(reader);
     let lockout = lockout(reader);
+    let audit = audit::target(reader, base, store.as_ref());
+    let abandoned_after = audit::abandoned_after(reader);
+    let otlp_endpoint = audit::otlp_endpoint(reader);
     let owners = identity::source(reader, base);
     let addresses = identity::addresses(reader);
     let revocation = revocation::read(reader, base, upstream.as_ref().map(|upstream| &upstream.url));
@@ -51,16 +63,10 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
     {
         reader.contradiction("portal.url", "must not have the token endpoint below its path");
     }
-    let mut messages = messages(reader);
-    if let Some(portal) = &portal
-        && !reader.is_set("messages.enrolment_wanted")
-    {
-        // Where to do it is part of the default, where that is known.
-        messages.enrolment_wanted =
-            format!("Two-factor authentication must be set up at {} before you can log in", portal.url);
-    }
+    let messages = messages(reader, portal.as_ref());
     let log = log(reader);
-    let admin_address = address(reader, "admin.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
+    let admin_address =
+        listen::address(reader, "admin.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
     let admin_tls = admin::tls(reader, base);
     let tokens = admin::tokens(reader);
     let api = (!tokens.is_empty() || reader.is_set("admin.client_ca_file")).then(|| ApiSettings {
@@ -68,17 +74,22 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         totp,
         issuer: issuer.clone(),
     });
-    if admin_address == listen.address && admin_address.port() != 0 {
+    if admin_address == listen_address && admin_address.port() != 0 {
         reader.contradiction("admin.address", "must differ from listen.address: it must stay private");
     }
     if let Some(upstream) = &upstream
-        && upstream.url.is_address(listen.address)
+        && upstream.url.is_address(listen_address)
     {
         reader.contradiction("upstream.url", "must not be listen.address: the gateway would call itself");
     }
     Some(Settings {
+        files: Vec::new(),
+        fixed: super::Fixed::default(),
+        listen_address,
         listen,
+        limits,
         threads,
+        drain_delay,
         drain_timeout,
         trusted_proxies,
         upstream: upstream?,
@@ -103,6 +114,9 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Option<Settings> {
         revocation,
         portal,
         messages,
+        audit,
+        abandoned_after,
+        otlp_endpoint,
         log,
         admin_address,
         admin_tls,
@@ -118,49 +132,31 @@ const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-fn address(reader: &mut Reader<'_>, key: &'static str) -> Option<SocketAddr> {
-    reader.text(key, |text| {
-        text.parse().map_err(|_| "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080".into())
-    })
-}
+const UPSTREAM_TLS: ClientTlsKeys = ClientTlsKeys {
+    ca: "upstream.ca_file",
+    certificate: "upstream.certificate_file",
+    key: "upstream.key_file",
+};
 
-fn threads(configured: usize) -> usize {
-    match configured {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        n => n,
-    }
-}
-
-fn listen(reader: &mut Reader<'_>) -> ListenSettings {
-    let address = address(reader, "listen.address").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    ListenSettings {
-        header_timeout: secs(reader.number("listen.header_timeout_secs", 1..=3600, 30)),
-        connections_max: reader.number("listen.connections_max", 1..=1_000_000, 10_000),
-        ..ListenSettings::at(address)
-    }
-}
-
-fn trusted_proxies(reader: &mut Reader<'_>) -> TrustedProxies {
-    let networks = reader.list("listen.trusted_proxies", |text| {
-        TrustedProxies::parse_network(text)
-            .ok_or_else(|| "must hold addresses or networks, such as 10.0.0.0/8 or ::1".to_owned())
-    });
-    TrustedProxies::new(networks.unwrap_or_default())
-}
-
-fn upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
+fn upstream(reader: &mut Reader<'_>, base: &Path) -> Option<UpstreamSettings> {
     let connect_timeout = millis(reader.number("upstream.connect_timeout_ms", 1..=600_000, 2_000));
     let response_timeout = millis(reader.number("upstream.response_timeout_ms", 1..=3_600_000, 60_000));
     let idle_timeout = secs(reader.number("upstream.idle_timeout_secs", 1..=3600, 4));
     let connections_max = reader.number("upstream.connections_max", 1..=1_000_000, 1024);
+    let queue_max = reader.number("upstream.queue_max", 0..=1_000_000, 256);
+    let queue_timeout = millis(reader.number("upstream.queue_timeout_ms", 1..=60_000, 1_000));
+    let tls = tls::client(reader, base, &UPSTREAM_TLS);
     let url = reader.required("upstream.url", "must be set, such as http://127.0.0.1:8000", |text| {
         UpstreamUrl::parse(text).map_err(|fault| fault.to_string())
     })?;
     Some(UpstreamSettings {
+        tls,
         connect_timeout,
         response_timeout,
         idle_timeout,
         connections_max,
+        queue_max,
+        queue_timeout,
         ..UpstreamSettings::at(url)
     })
 }
@@ -207,21 +203,6 @@ fn tripwire(reader: &mut Reader<'_>) -> TripwireSettings {
         }
     });
     TripwireSettings { mode: mode.unwrap_or_default(), may_issue: may_issue.unwrap_or_default() }
-}
-
-fn store(reader: &mut Reader<'_>, base: &Path) -> Option<StoreChoice> {
-    let timeout = millis(reader.number("store.timeout_ms", 1..=60_000, 1_000));
-    reader.required("store.url", "must be set, such as embedded:tfa-gateway.db", |text| {
-        if let Some(path) = text.strip_prefix("embedded:") {
-            if path.is_empty() {
-                return Err("must name a file, such as embedded:tfa-gateway.db".into());
-            }
-            return Ok(StoreChoice::Embedded(EmbeddedSettings { path: base.join(path), timeout }));
-        }
-        RedisSettings::parse(text, timeout).map(StoreChoice::Redis).map_err(|_| {
-            "must be redis://[user:password@]host[:port][/db], rediss://… or embedded:PATH".to_owned()
-        })
-    })
 }
 
 fn key_file(reader: &mut Reader<'_>, base: &Path, store: Option<&StoreChoice>) -> Option<std::path::PathBuf> {
@@ -281,19 +262,31 @@ fn lockout(reader: &mut Reader<'_>) -> Lockout {
     lockout
 }
 
-fn messages(reader: &mut Reader<'_>) -> Messages {
+fn messages(reader: &mut Reader<'_>, portal: Option<&PortalSettings>) -> Messages {
     let plain = |text: &str| {
         if text.trim().is_empty() || text.len() > 500 || text.chars().any(char::is_control) {
             return Err("must be 1 to 500 bytes of text on one line".to_owned());
         }
         Ok(text.to_owned())
     };
-    let default = Messages::default();
+    let with_minutes = |text: &str| {
+        let rest = text.replace("{minutes}", "");
+        if rest.contains(['{', '}']) {
+            return Err("must not hold braces but those of {minutes}".to_owned());
+        }
+        plain(text)
+    };
+    let mut default = Messages::default();
+    if let Some(portal) = portal {
+        // Where to do it is part of the default, where that is known.
+        default.enrolment_wanted =
+            format!("Two-factor authentication must be set up at {} before you can log in", portal.url);
+    }
     Messages {
         required: reader.text("messages.required", plain).unwrap_or(default.required),
         wrong: reader.text("messages.wrong", plain).unwrap_or(default.wrong),
         used: reader.text("messages.used", plain).unwrap_or(default.used),
-        locked: reader.text("messages.locked", plain).unwrap_or(default.locked),
+        locked: reader.text("messages.locked", with_minutes).unwrap_or(default.locked),
         locked_for_good: reader.text("messages.locked_for_good", plain).unwrap_or(default.locked_for_good),
         enrolment_wanted: reader.text("messages.enrolment_wanted", plain).unwrap_or(default.enrolment_wanted),
     }

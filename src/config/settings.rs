@@ -2,26 +2,37 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use super::fixed::Fixed;
 use crate::{
     api::ApiSettings,
-    edge::{Messages, ServerTls, TripwireSettings, listener::ListenSettings},
+    edge::{Messages, RequestLimits, ServerTls, TripwireSettings, listener::ListenSettings},
     factor::totp::TotpParameters,
     headers::client_addr::TrustedProxies,
     oauth::{RequestRules, endpoint::TokenEndpoint},
     policy::{AddressRule, Enforcement, grants::GrantRules, lockout::Lockout, rules::Rules},
     portal::PortalSettings,
     store::{StoreChoice, StoreSettings},
-    telemetry::LogSettings,
+    telemetry::{AuditTarget, LogSettings},
     upstream::{OwnerSource, RevocationSettings, UpstreamSettings},
 };
 
 /// All settings of the gateway.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `[listen]`
+    /// The files that it was read from: a change of one of them is a change of the configuration.
+    pub files: Vec<PathBuf>,
+    /// What takes a restart to change.
+    pub fixed: Fixed,
+    /// `[listen] address`
+    pub listen_address: SocketAddr,
+    /// `[listen]`, and what `[limits]` says of connections
     pub listen: ListenSettings,
+    /// `[limits]`, of requests
+    pub limits: RequestLimits,
     /// `[listen] threads`, resolved.
     pub threads: usize,
+    /// `[listen] drain_delay_secs`
+    pub drain_delay: Duration,
     /// `[listen] drain_timeout_secs`
     pub drain_timeout: Duration,
     /// `[listen] trusted_proxies`
@@ -70,6 +81,12 @@ pub struct Settings {
     pub portal: Option<PortalSettings>,
     /// `[messages]`
     pub messages: Messages,
+    /// `[audit]`
+    pub audit: AuditTarget,
+    /// `[audit] abandoned_after_minutes`, unless it is 0
+    pub abandoned_after: Option<Duration>,
+    /// `[otlp] endpoint`
+    pub otlp_endpoint: Option<String>,
     /// `[log]`
     pub log: LogSettings,
     /// `[admin] address`
@@ -81,6 +98,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Keeps what a running gateway cannot change, and what the next comparison goes by.
+    pub fn stay_fixed(&mut self, running: &Self) {
+        self.fixed = running.fixed.clone();
+        self.threads = running.threads;
+        self.must_exist = running.must_exist;
+    }
+
     /// What both stores go by.
     pub const fn store_settings(&self) -> StoreSettings {
         StoreSettings {

@@ -1,5 +1,7 @@
 //! One table of a list, `[[key]]`, read with every fault.
 
+use std::path::{Path, PathBuf};
+
 use figment::value::{Dict, Value};
 
 use super::reader::Reader;
@@ -42,6 +44,15 @@ impl<'r, 'a> TableReader<'r, 'a> {
                 None
             }
         }
+    }
+
+    /// The path of a file that is read.
+    pub(super) fn path(&mut self, key: &str, base: &Path) -> Option<PathBuf> {
+        let file = self.text(key, |text| {
+            if text.is_empty() { Err("must name a file".to_owned()) } else { Ok(base.join(text)) }
+        })?;
+        self.reader.depends_on(file.clone());
+        Some(file)
     }
 
     /// A list that is there must hold something: an empty one would match nothing, or be taken for "any".

@@ -3,14 +3,13 @@
 //! Where withheld tokens are revoked, the flow goes on when its client leaves: what the upstream issues then must
 //! not live on unseen.
 
-use std::{pin::pin, rc::Rc};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response,
     header::{AUTHORIZATION, HOST, SET_COOKIE, USER_AGENT},
 };
-use tokio::{sync::oneshot, task::spawn_local};
 
 use super::{
     Gateway, GatewayBody, Peer,
@@ -18,14 +17,16 @@ use super::{
 };
 use crate::{
     factor::Presented,
+    headers::TraceId,
     identity::{UsernameFault, fold_username},
+    policy::throttle::Passage,
     step_up::{
         Claim, DeviceRequest, Flow, GateError, GatedGrant, GrantFacts, OrphanClient, Orphans as _, Outcome,
         PresentedDevice, RefreshGrant, TokenOrigin, TokenOwner as _, X_TFA_DEVICE, X_TFA_REMEMBER,
-        passed_flow, refresh_flow, token_flow,
+        passed_flow, refresh_flow, throttled, token_flow,
     },
     store::Store,
-    telemetry::{LogAudit, SystemClock},
+    telemetry::{AuditLog, SystemClock},
     types::{Secret, limits::DEVICE_LABEL_BYTES_MAX},
     upstream::{OrphanSender, TokenServer},
 };
@@ -58,6 +59,19 @@ impl Gateway {
         })
     }
 
+    /// Turns away who asks too often.
+    pub(super) async fn throttle(&self, received: &HeaderMap, peer: Peer) -> Result<(), Refusal> {
+        if self.limits.throttle.is_none() {
+            return Ok(());
+        }
+        // Where a proxy's word cannot be read, it is the proxy's request.
+        let client = self.trusted_proxies.client(peer, received).unwrap_or(peer.address.ip());
+        match throttled(&*self.store, self.limits.throttle, client).await {
+            Passage::Free => Ok(()),
+            Passage::In(ms) => Err(Refusal::TooOften(ms.div_ceil(1000))),
+        }
+    }
+
     /// What rules go by. `received` are the headers as the peer sent them.
     pub(super) fn facts(
         &self,
@@ -67,7 +81,8 @@ impl Gateway {
         peer: Peer,
     ) -> GrantFacts {
         let address = self.trusted_proxies.client(peer, received);
-        GrantFacts { client_id, scope: scope.map(str::to_owned), address }
+        let trace_id = TraceId::of(received);
+        GrantFacts { client_id, scope: scope.map(str::to_owned), address, trace_id }
     }
 
     /// Sends a refresh grant through its flow.
@@ -109,7 +124,7 @@ impl Gateway {
         Ok(passed_flow(&self.flow(), request).await?.map(GatewayBody::from))
     }
 
-    fn flow(&self) -> Flow<'_, Store, TokenServer, SystemClock, LogAudit, OrphanSender> {
+    fn flow(&self) -> Flow<'_, Store, TokenServer, SystemClock, AuditLog, OrphanSender> {
         Flow {
             store: &self.store,
             upstream: &self.token_server,
@@ -124,16 +139,6 @@ impl Gateway {
         }
     }
 
-    /// A place among the flows whose clients have left, if there is one.
-    fn detach(self: &Rc<Self>) -> Option<Detached> {
-        let detached_max = self.upstream.connections_max().div_ceil(DETACHED_PART);
-        let count = self.detached.get();
-        (count < detached_max).then(|| {
-            self.detached.set(count + 1);
-            Detached(Rc::clone(self))
-        })
-    }
-
     /// Runs a flow; where withheld tokens are revoked, in a task of its own, which nobody cancels. The gateway drains
     /// when the last of them has ended.
     async fn to_the_end(
@@ -144,43 +149,15 @@ impl Gateway {
         if !self.orphans.is_on() {
             return flow(self).await;
         }
-        let (mut told, outcome) = oneshot::channel();
-        let gateway = Rc::clone(self);
-        spawn_local(async move {
-            let outcome = {
-                let mut flow = pin!(flow(&gateway));
-                let outcome = tokio::select! {
-                    biased;
-                    outcome = &mut flow => Some(outcome),
-                    () = told.closed() => None,
-                };
-                match outcome {
-                    Some(outcome) => outcome,
-                    None => match gateway.detach() {
-                        Some(_detached) => flow.await,
-                        // So many have left that they would keep everybody else out.
-                        None => return,
-                    },
-                }
-            };
-            // A token that was cleared for a client who has left is as much an orphan as one that was not.
-            if let (Err(Ok(Outcome::Released(answer))), Some(origin)) = (told.send(outcome), origin) {
-                gateway.orphans.abandon(origin.orphan(&answer));
+        let (gateway, orphans) = (Rc::clone(self), self.orphans.clone());
+        let flow = async move { flow(&gateway).await };
+        // A token that was cleared for a client who has left is as much an orphan as one that was not.
+        let unheard = move |outcome| {
+            if let (Ok(Outcome::Released(answer)), Some(origin)) = (outcome, origin) {
+                orphans.abandon(origin.orphan(&answer));
             }
-        });
-        outcome.await.unwrap_or(Err(GateError::Lost))
-    }
-}
-
-/// Of the upstream's connections, one in so many may be used for clients who have left.
-const DETACHED_PART: usize = 4;
-
-/// A flow whose client has left.
-struct Detached(Rc<Gateway>);
-
-impl Drop for Detached {
-    fn drop(&mut self) {
-        self.0.detached.set(self.0.detached.get().saturating_sub(1));
+        };
+        self.detached.to_the_end(flow, unheard).await.unwrap_or(Err(GateError::Lost))
     }
 }
 

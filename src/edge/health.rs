@@ -36,7 +36,10 @@ impl Health {
             "/readyz" if is_stopping => plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into()),
             "/readyz" => self.ready().await,
             "/metrics" => self.metrics(),
-            _ => plain(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".into()),
+            _ => plain(
+                StatusCode::NOT_FOUND,
+                "there are /healthz, /readyz, /metrics and, if somebody may call it, /api/v1/\n".into(),
+            ),
         }
     }
 

@@ -33,6 +33,7 @@ pub(super) async fn answer(
     if head.method != Method::GET {
         return Err(Refusal::ImplicitNotAllowed);
     }
+    gateway.throttle(&head.headers, peer).await?;
     let parsed = ImplicitRequest::parse(head.uri.query().unwrap_or_default())?;
     let claim = gateway.claim(parsed.username())?;
     let (presented, device) = (presented(&head.headers), device(&head.headers));

@@ -1,24 +1,22 @@
-//! One listener a runtime thread: accepts, serves, drains.
+//! One listener a runtime thread: binds, accepts, drains.
 //!
-//! Invariants: no error of `accept` ends the loop; a connection counts until its last response is out; a
-//! client that does not read loses its connection, and frees the upstream's; a drain ends at its deadline
-//! whatever a client does.
+//! Invariants: no error of `accept` ends the loop; a connection counts until its last response is out; a drain takes
+//! what waits in the kernel, and ends at its deadline whatever a client does.
 
 use std::{
     cell::Cell,
-    convert::Infallible,
     io,
     net::{SocketAddr, TcpListener},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use http::{Request, Response};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use hyper::body::Incoming;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::{Notify, watch},
     task::spawn_local,
@@ -28,11 +26,11 @@ use tracing::{debug, warn};
 
 use super::{
     GatewayBody, Peer,
-    tls::{ClientName, ServerTls},
+    connection::{self, Clients},
+    tls::ServerTls,
 };
+use crate::{headers::client_addr::TrustedProxies, telemetry::Metrics};
 
-/// Bytes of a request's head. Cookies and tokens of real sites stay below 16 KiB.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Connections that wait in the kernel for `accept`.
 const BACKLOG: i32 = 1024;
 /// How long `accept` rests when the process has no file descriptor left.
@@ -41,21 +39,43 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How a listener serves.
 #[derive(Debug, Clone)]
 pub struct ListenSettings {
-    /// Where it listens.
-    pub address: SocketAddr,
     /// How long the head of a request may take, the wait for it on a kept connection included; and how long
     /// a client may take none of an answer that is ready for it.
     pub header_timeout: Duration,
     /// Connections of one thread; more wait in the kernel.
     pub connections_max: usize,
+    /// Connections of one client (an IPv4 address, an IPv6 network of 64 bits) and thread. Proxies that are trusted
+    /// may have any number.
+    pub client_connections_max: usize,
+    /// Bytes of a request's head.
+    pub head_bytes_max: usize,
+    /// Fields of a request's head.
+    pub fields_max: usize,
+    /// Requests that are under way at once on one connection of HTTP/2.
+    pub http2_streams_max: u32,
     /// How it speaks TLS, if it does. The handshake must be over within `header_timeout`.
     pub tls: Option<ServerTls>,
+    /// Whether connections of trusted proxies begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Who these are.
+    pub trusted_proxies: TrustedProxies,
 }
 
-impl ListenSettings {
-    /// The defaults: 30 s for a head, 10,000 connections a thread.
-    pub const fn at(address: SocketAddr) -> Self {
-        Self { address, header_timeout: Duration::from_secs(30), connections_max: 10_000, tls: None }
+impl Default for ListenSettings {
+    /// 30 s for a head, 10,000 connections a thread, 256 of them of one client; heads of 64 KiB (cookies and tokens of
+    /// real sites stay below 16) and 100 fields; 100 requests at once (RFC 9113 section 6.5.2 recommends no less).
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(30),
+            connections_max: 10_000,
+            client_connections_max: 256,
+            head_bytes_max: 64 * 1024,
+            fields_max: 100,
+            http2_streams_max: 100,
+            tls: None,
+            proxy_protocol: false,
+            trusted_proxies: TrustedProxies::default(),
+        }
     }
 }
 
@@ -89,12 +109,14 @@ fn bound(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Serves until `shutdown` is true, then lets requests in flight finish, for `drain_timeout` at most.
+/// Serves until `shutdown` is true, then lets requests in flight finish, for `drain_timeout` at most. Each connection
+/// goes by the settings of the moment when it is accepted.
 pub async fn serve<S, F>(
     listener: TcpListener,
-    settings: &ListenSettings,
-    drain_timeout: Duration,
-    mut shutdown: watch::Receiver<bool>,
+    settings: watch::Receiver<Arc<ListenSettings>>,
+    metrics: Option<Metrics>,
+    drain_timeout: impl FnOnce() -> Duration,
+    shutdown: watch::Receiver<bool>,
     service: S,
 ) -> io::Result<()>
 where
@@ -102,33 +124,38 @@ where
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let open = Rc::new(OpenConnections::default());
-    let builder = builder(settings);
-    while !*shutdown.borrow() {
-        if open.count.get() >= settings.connections_max {
+    let open = Rc::new(OpenConnections { metrics, ..OpenConnections::default() });
+    let clients = Rc::new(Clients::default());
+    let start = |stream: TcpStream, address: SocketAddr| {
+        let counted = Counted::new(&open);
+        let accepted = connection::Accepted {
+            stream,
+            peer: Peer { address, is_tls: false },
+            settings: Arc::clone(&settings.borrow()),
+            clients: Rc::clone(&clients),
+            shutdown: shutdown.clone(),
+        };
+        let service = service.clone();
+        spawn_local(async move {
+            connection::serve(accepted, service).await;
+            drop(counted);
+        });
+    };
+    let mut stopped = shutdown.clone();
+    while !*stopped.borrow() {
+        if open.count.get() >= settings.borrow().connections_max {
             tokio::select! {
-                _ = shutdown.changed() => {}
+                _ = stopped.changed() => {}
                 () = open.closed.notified() => {}
             }
             continue;
         }
         let accepted = tokio::select! {
-            _ = shutdown.changed() => continue,
+            _ = stopped.changed() => continue,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address)) => {
-                let counted = Counted::new(&open);
-                spawn_local(serve_connection(
-                    stream,
-                    Peer { address },
-                    settings.clone(),
-                    builder.clone(),
-                    shutdown.clone(),
-                    service.clone(),
-                    counted,
-                ));
-            }
+            Ok((stream, address)) => start(stream, address),
             Err(error) if is_of_one_connection(&error) => {
                 debug!(%error, "a connection was gone before it was accepted");
             }
@@ -138,100 +165,20 @@ where
             }
         }
     }
+    // Closing the listener resets what the kernel has taken for us by now.
+    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+        start(stream, address);
+    }
     drop(listener);
     let drained = async {
         while open.count.get() > 0 {
             open.closed.notified().await;
         }
     };
-    if tokio::time::timeout(drain_timeout, drained).await.is_err() {
+    if timeout(drain_timeout(), drained).await.is_err() {
         warn!(connections = open.count.get(), "the time to drain is over; what is still open is closed");
     }
     Ok(())
-}
-
-fn builder(settings: &ListenSettings) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.header_timeout)
-        .max_buf_size(HEAD_BYTES_MAX)
-        // A client that closes its side has left: its request is cancelled, and so is the upstream's.
-        .half_close(false);
-    builder
-}
-
-async fn serve_connection<S, F>(
-    stream: TcpStream,
-    peer: Peer,
-    settings: ListenSettings,
-    builder: http1::Builder,
-    mut shutdown: watch::Receiver<bool>,
-    service: S,
-    counted: Counted,
-) where
-    S: Fn(Request<Incoming>, Peer) -> F + 'static,
-    F: Future<Output = Response<GatewayBody>> + 'static,
-{
-    let send_timeout = settings.header_timeout;
-    // The kernel counts for how long nothing that was sent is taken, closed windows included (tcp(7)).
-    let prepared = stream
-        .set_nodelay(true)
-        .and_then(|()| SockRef::from(&stream).set_tcp_user_timeout(Some(send_timeout)));
-    if let Err(error) = prepared {
-        debug!(%error, "a connection was gone before it was served");
-        return;
-    }
-    match settings.tls {
-        None => serve_requests(stream, peer, None, &builder, shutdown, service).await,
-        Some(tls) => {
-            let handshake = tokio::select! {
-                shaken = timeout(settings.header_timeout, tls.accept(stream)) => shaken,
-                _ = shutdown.wait_for(|stop| *stop) => return,
-            };
-            match handshake {
-                Ok(Ok(stream)) => {
-                    let client = ClientName::of(&stream);
-                    serve_requests(stream, peer, client, &builder, shutdown, service).await;
-                }
-                Ok(Err(error)) => debug!(%error, peer = %peer.address, "a TLS handshake failed"),
-                Err(_) => debug!(peer = %peer.address, "a TLS handshake took too long"),
-            }
-        }
-    }
-    drop(counted);
-}
-
-async fn serve_requests<S, F>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
-    client: Option<ClientName>,
-    builder: &http1::Builder,
-    mut shutdown: watch::Receiver<bool>,
-    service: S,
-) where
-    S: Fn(Request<Incoming>, Peer) -> F + 'static,
-    F: Future<Output = Response<GatewayBody>> + 'static,
-{
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        if let Some(client) = &client {
-            request.extensions_mut().insert(client.clone());
-        }
-        let response = service(request, peer);
-        async move { Ok::<_, Infallible>(response.await) }
-    });
-    let mut connection =
-        std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        _ = shutdown.wait_for(|stop| *stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = served {
-        debug!(error = &error as &dyn std::error::Error, peer = %peer.address, "a connection ended early");
-    }
 }
 
 /// Errors of `accept(2)` that concern the connection that was to be accepted, not the listener.
@@ -246,6 +193,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 struct OpenConnections {
     count: Cell<usize>,
     closed: Notify,
+    metrics: Option<Metrics>,
 }
 
 struct Counted(Rc<OpenConnections>);
@@ -253,6 +201,9 @@ struct Counted(Rc<OpenConnections>);
 impl Counted {
     fn new(open: &Rc<OpenConnections>) -> Self {
         open.count.set(open.count.get() + 1);
+        if let Some(metrics) = &open.metrics {
+            metrics.connections(1);
+        }
         Self(Rc::clone(open))
     }
 }
@@ -260,6 +211,9 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.count.set(self.0.count.get().saturating_sub(1));
+        if let Some(metrics) = &self.0.metrics {
+            metrics.connections(-1);
+        }
         self.0.closed.notify_one();
     }
 }
@@ -299,13 +253,13 @@ mod tests {
             stop.send(true).unwrap();
             client
         });
-        let settings =
-            ListenSettings { header_timeout: Duration::from_secs(1), ..ListenSettings::at(address) };
+        let settings = ListenSettings { header_timeout: Duration::from_secs(1), ..ListenSettings::default() };
+        let (_kept, settings) = watch::channel(Arc::new(settings));
         let answer = |_, _| async { Response::new(GatewayBody::from(Bytes::from(vec![0; 64 << 20]))) };
         let runtime =
             Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
         let drained = runtime.block_on(async {
-            let serving = serve(listener, &settings, 2 * PATIENCE, stopped, answer);
+            let serving = serve(listener, settings, None, || 2 * PATIENCE, stopped, answer);
             tokio::time::timeout(PATIENCE, serving).await
         });
         assert!(drained.is_ok(), "the connection is still open");

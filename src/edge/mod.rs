@@ -5,12 +5,17 @@
 //! thread holds is shared with another thread.
 
 mod body;
+mod connection;
 mod gated;
 pub mod health;
+mod http2;
 mod implicit;
+mod late_head;
 pub mod listener;
+mod load;
 mod messages;
 mod pass_through;
+mod proxy_protocol;
 mod respond;
 mod router;
 mod tls;
@@ -21,8 +26,9 @@ mod watch;
 use crate::headers::client_addr::Peer;
 
 pub use body::{BodyError, GatewayBody};
+pub use load::{Load, RequestLimits};
 pub use messages::Messages;
 pub use pass_through::PassThroughError;
 pub use router::Gateway;
-pub use tls::{ClientName, ServerTls, ServerTlsFault};
+pub use tls::{CertificateFiles, ClientCertificates, ClientName, ServerTls, ServerTlsFault};
 pub use watch::{TripwireMode, TripwireSettings};

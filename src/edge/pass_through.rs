@@ -21,7 +21,7 @@ use crate::{
         set_forwarded,
     },
     oauth::tripwire::Tripped,
-    upstream::{ContinueGate, Progress, UpstreamBody, UpstreamError},
+    upstream::{ContinueGate, Progress, UploadFault, UpstreamBody, UpstreamError},
 };
 
 /// Why a request was not passed through.
@@ -33,6 +33,9 @@ pub enum PassThroughError {
     /// `CONNECT` and `TRACE`.
     #[error("this method is not passed on")]
     MethodNotAllowed,
+    /// The client sends too much.
+    #[error(transparent)]
+    Upload(#[from] UploadFault),
     /// The upstream gave no answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -74,7 +77,11 @@ impl Gateway {
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
 
-        let progress = Progress::start();
+        let uploads = self.limits.uploads;
+        if body.size_hint().lower() > uploads.bytes_max {
+            return Err(UploadFault::TooLarge(uploads.bytes_max).into());
+        }
+        let progress = Progress::start(uploads);
         let gate = expects_continue(&head, &body).then(ContinueGate::default);
         let body = match &gate {
             _ if body.is_end_stream() => UpstreamBody::full(Bytes::new()),
@@ -89,7 +96,10 @@ impl Gateway {
                 }
             });
         }
-        let mut response = self.upstream.send(request, &progress).await.map_err(|error| {
+        let mut response = self.upstream.relay(request, &progress).await.map_err(|error| {
+            if let Some(fault) = progress.fault() {
+                return fault.into();
+            }
             if error.is_of_request_body() {
                 return PassThroughError::BadRequest("The body of the request broke off or is malformed");
             }
@@ -118,14 +128,14 @@ impl Gateway {
         &self,
         request: Request<Bytes>,
     ) -> Result<Response<GatewayBody>, PassThroughError> {
-        let response = self.upstream.send(request.map(UpstreamBody::full), &Progress::start()).await?;
+        let response = self.upstream.send(request.map(UpstreamBody::full)).await?;
         Ok(without_hop_by_hop(response, false).map(Into::into))
     }
 
     /// Writes `X-Forwarded-*` for the upstream.
     pub(super) fn set_forwarded(&self, headers: &mut HeaderMap, host: Option<&HeaderValue>, peer: Peer) {
         let is_trusted = self.trusted_proxies.contains(peer);
-        set_forwarded(headers, Forwarded { peer: peer.address.ip(), is_trusted, host });
+        set_forwarded(headers, Forwarded { peer: peer.address.ip(), is_tls: peer.is_tls, is_trusted, host });
     }
 }
 

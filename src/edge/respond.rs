@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER},
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, PRAGMA, RETRY_AFTER},
 };
 
 use super::{GatewayBody, Messages, PassThroughError};
@@ -16,7 +16,7 @@ use crate::{
     oauth::RequestFault,
     policy::{Challenge, Denial},
     step_up::{GateError, StoreError, UpstreamFault},
-    upstream::UpstreamError,
+    upstream::{UploadFault, UpstreamError},
 };
 
 /// The header that asks for a passcode, and that carries it.
@@ -61,6 +61,12 @@ pub(super) enum Refusal {
     /// A token was withheld, and no passcode would help.
     #[error("a token was withheld")]
     Denied(Denial),
+    /// The client asks too often; it may ask again after so many seconds.
+    #[error("a client sends too many token requests ([limits] token_requests_per_minute)")]
+    TooOften(u64),
+    /// As many requests are under way as the setting allows.
+    #[error("too many requests are under way ([limits] requests_max)")]
+    Overloaded,
     /// A request could not be passed through.
     #[error("a request was not passed through")]
     PassThrough(#[from] PassThroughError),
@@ -78,9 +84,7 @@ impl Refusal {
         let error: &dyn std::error::Error = self;
         match self {
             Self::Gate(_) => tracing::error!(error, "refused"),
-            Self::PassThrough(PassThroughError::Upstream(_) | PassThroughError::Stopped(_)) => {
-                tracing::warn!(error, "refused");
-            }
+            Self::Overloaded => tracing::warn!(error, "refused"),
             Self::Malformed(_)
             | Self::Username(_)
             | Self::BodyTooLarge
@@ -90,9 +94,18 @@ impl Refusal {
             | Self::ImplicitNotAllowed
             | Self::Denied(_)
             | Self::NoClient
-            | Self::PassThrough(PassThroughError::BadRequest(_) | PassThroughError::MethodNotAllowed)
+            | Self::TooOften(_)
+            | Self::PassThrough(
+                PassThroughError::BadRequest(_)
+                | PassThroughError::MethodNotAllowed
+                | PassThroughError::Upload(_)
+                | PassThroughError::Upstream(UpstreamError::SlowUpload),
+            )
             | Self::TokenMethodNotAllowed
             | Self::Disguised => tracing::debug!(error, "refused"),
+            Self::PassThrough(PassThroughError::Upstream(_) | PassThroughError::Stopped(_)) => {
+                tracing::warn!(error, "refused");
+            }
         }
     }
 
@@ -106,10 +119,16 @@ impl Refusal {
                 "invalid_request",
                 "The body of a token request must be at most 64 KiB",
             ),
-            Self::BodyTimedOut => error(
-                StatusCode::REQUEST_TIMEOUT,
-                "invalid_request",
-                "The body of the request did not arrive in time",
+            Self::BodyTimedOut => too_slow(),
+            Self::Overloaded => overloaded(),
+            Self::TooOften(secs) => with_header(
+                error(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "temporarily_unavailable",
+                    "Too many token requests; please wait a moment",
+                ),
+                RETRY_AFTER,
+                (*secs).into(),
             ),
             Self::BodyBroken => bad_request("The body of the request is broken"),
             Self::GrantNotAllowed => error(
@@ -214,8 +233,14 @@ fn pass_through(failed: &PassThroughError) -> Response<GatewayBody> {
             "server_error",
             "The answer of the server behind this gateway was stopped: it holds a token where none is issued",
         ),
+        PassThroughError::Upload(UploadFault::TooLarge(bytes)) => error(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "invalid_request",
+            &format!("The body of a request must have at most {bytes} bytes"),
+        ),
         PassThroughError::Upstream(error) => match error {
             UpstreamError::Timeout(_) => gateway_timeout(),
+            UpstreamError::SlowUpload => too_slow(),
             UpstreamError::Exhausted(_) => overloaded(),
             UpstreamError::Unreachable(_)
             | UpstreamError::ConnectTimeout(_)
@@ -243,6 +268,16 @@ fn gateway_timeout() -> Response<GatewayBody> {
         "temporarily_unavailable",
         "The server behind this gateway did not answer in time",
     )
+}
+
+/// RFC 9110 section 15.5.9 has the connection closed, on which the rest may still arrive.
+fn too_slow() -> Response<GatewayBody> {
+    let response = error(
+        StatusCode::REQUEST_TIMEOUT,
+        "invalid_request",
+        "The body of the request did not arrive in time",
+    );
+    with_header(response, CONNECTION, HeaderValue::from_static("close"))
 }
 
 fn overloaded() -> Response<GatewayBody> {

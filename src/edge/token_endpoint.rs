@@ -30,8 +30,6 @@ use crate::{
 
 /// Bytes of a name of 253 characters (RFC 1035 section 2.3.4) and a port, in any encoding.
 const HOST_BYTES_MAX: usize = 512;
-/// How long the body of a token request may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request at the token endpoint.
 pub(super) async fn answer(
@@ -43,8 +41,10 @@ pub(super) async fn answer(
         return Err(Refusal::TokenMethodNotAllowed);
     }
     let (mut head, body) = request.into_parts();
+    gateway.throttle(&head.headers, peer).await?;
+    let body = read(body, gateway.limits.token_body_timeout).await?;
     let rules = gateway.request_rules;
-    let parsed = TokenRequest::parse(rules, &head.headers, head.uri.query(), &read(body).await?)?;
+    let parsed = TokenRequest::parse(rules, &head.headers, head.uri.query(), &body)?;
     if rules.require_client && !parsed.names_client(&head.headers)? {
         return Err(Refusal::NoClient);
     }
@@ -62,7 +62,7 @@ pub(super) async fn answer(
         GrantRule::EnrolledAfter => {
             let refresh_token = Secret::new(parsed.refresh_token()?.to_owned());
             let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
-            let outcome = gateway.refresh(RefreshGrant { refresh_token, request, origin }).await?;
+            let outcome = gateway.refresh(RefreshGrant { refresh_token, request, origin, facts }).await?;
             gateway.answered(outcome, None)
         }
         GrantRule::Gated => {
@@ -74,9 +74,9 @@ pub(super) async fn answer(
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Refusal> {
+async fn read(body: Incoming, limit: Duration) -> Result<Bytes, Refusal> {
     let whole = Limited::new(body, TOKEN_REQUEST_BYTES_MAX).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+    match tokio::time::timeout(limit, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
         Ok(Err(_)) => Err(Refusal::BodyBroken),

@@ -24,7 +24,7 @@ use super::{GatewayBody, PassThroughError, body::BodyError};
 use crate::{
     oauth::tripwire::{Known, Sight, Tripped, Tripwire},
     step_up::{Audit as _, AuditEvent},
-    telemetry::LogAudit,
+    telemetry::AuditLog,
     upstream::{AnswerBody, UpstreamError},
 };
 
@@ -76,14 +76,14 @@ impl TripwireSettings {
 #[derive(Debug)]
 pub(super) struct Watch {
     mode: TripwireMode,
-    audit: Rc<LogAudit>,
+    audit: Rc<AuditLog>,
     target: Uri,
     known: Known,
 }
 
 impl Watch {
     /// `None` where nobody looks.
-    pub(super) fn over(settings: &TripwireSettings, audit: &Rc<LogAudit>, asked: &Parts) -> Option<Self> {
+    pub(super) fn over(settings: &TripwireSettings, audit: &Rc<AuditLog>, asked: &Parts) -> Option<Self> {
         let is_watched = settings.mode != TripwireMode::Off && !settings.may_issue(asked.uri.path());
         is_watched.then(|| Self {
             mode: settings.mode,

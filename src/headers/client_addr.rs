@@ -3,13 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// Whether it speaks TLS to us.
+    pub is_tls: bool,
 }
 
 /// The proxies in front of the gateway whose `X-Forwarded-*` is believed.
@@ -24,7 +26,20 @@ impl TrustedProxies {
 
     /// Reads a network (`10.0.0.0/8`) or a single address.
     pub fn parse_network(text: &str) -> Option<IpNet> {
-        text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+        let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+        // IPv4 mapped into IPv6 is compared as IPv4.
+        match network {
+            IpNet::V6(v6) => match v6.addr().to_ipv4_mapped() {
+                Some(v4) => Ipv4Net::new(v4, v6.prefix_len().checked_sub(96)?).ok().map(IpNet::from),
+                None => Some(network),
+            },
+            IpNet::V4(_) => Some(network),
+        }
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether this peer is one of them. An IPv4 address counts as such when it comes mapped into IPv6.
@@ -72,7 +87,7 @@ mod tests {
             for line in lines {
                 headers.append("x-forwarded-for", line.parse().unwrap());
             }
-            let client = trusted.client(Peer { address: peer.parse().unwrap() }, &headers);
+            let client = trusted.client(Peer { address: peer.parse().unwrap(), is_tls: false }, &headers);
             assert_eq!(client, expected.map(|text| text.parse().unwrap()), "{peer} {lines:?}");
         }
     }
@@ -88,9 +103,12 @@ mod tests {
             ("11.0.0.1:1", false),
             ("[::2]:1", false),
         ] {
-            let peer = Peer { address: address.parse().unwrap() };
+            let peer = Peer { address: address.parse().unwrap(), is_tls: false };
             assert_eq!(trusted.contains(peer), expected, "{address}");
         }
         assert!(TrustedProxies::parse_network("10.0.0.0/33").is_none());
+        let mapped = ["::ffff:10.1.0.0/112", "::ffff:10.1.2.3", "::ffff:0:0/90"];
+        let read = mapped.map(|text| TrustedProxies::parse_network(text).map(|network| network.to_string()));
+        assert_eq!(read, [Some("10.1.0.0/16".to_owned()), Some("10.1.2.3/32".to_owned()), None]);
     }
 }

@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// The host that the client asked for.
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Whether a field says how a request came: `X-Forwarded-*`, whatever follows (frameworks believe `-Prefix`, `-Ssl`
 /// and more), `Forwarded`, `X-Real-IP` and its like.
@@ -24,6 +25,8 @@ fn is_forwarding(name: &HeaderName) -> bool {
 pub struct Forwarded<'a> {
     /// The peer of that connection.
     pub peer: IpAddr,
+    /// Whether it came encrypted.
+    pub is_tls: bool,
     /// Whether the peer is a proxy whose word is believed.
     pub is_trusted: bool,
     /// The `Host` that the client asked for.
@@ -50,7 +53,8 @@ pub fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
         Ok(chain) => drop(headers.insert(X_FORWARDED_FOR, chain)),
         Err(_) => drop(headers.remove(X_FORWARDED_FOR)),
     }
-    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    let scheme = if forwarded.is_tls { "https" } else { "http" };
+    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
     if let Some(host) = forwarded.host {
         headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
     }
@@ -80,7 +84,7 @@ mod tests {
         let mut headers = received;
         let host = HeaderValue::from_static("gateway.example");
         let peer = "::ffff:10.0.0.2".parse().unwrap();
-        set_forwarded(&mut headers, Forwarded { peer, is_trusted, host: Some(&host) });
+        set_forwarded(&mut headers, Forwarded { peer, is_tls: false, is_trusted, host: Some(&host) });
         headers
     }
 

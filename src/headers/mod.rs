@@ -8,8 +8,10 @@ mod forwarded;
 mod hop_by_hop;
 mod hygiene;
 mod legible;
+mod trace;
 
-pub use forwarded::{Forwarded, copy_forwarded, set_forwarded};
+pub use forwarded::{Forwarded, X_FORWARDED_HOST, copy_forwarded, set_forwarded};
 pub use hop_by_hop::{remove_from_request, remove_from_response};
 pub use hygiene::drop_ambiguous_names;
 pub use legible::ask_legibly;
+pub use trace::{TraceId, TraceParent};

@@ -35,7 +35,7 @@ pub struct Device {
 pub enum DeviceVerdict {
     /// It stands for the code, if this takes the place of the record that was read.
     Accept(Accepted),
-    /// It was used already, by somebody who knows it: the device is none any more.
+    /// It was used already, however long ago: somebody else knows it, and the device is none any more.
     Stolen,
     /// It does not count, and nothing is to be done about it.
     Ignore,
@@ -85,11 +85,12 @@ impl Device {
             return DeviceVerdict::Accept(Accepted(Self { digest, previous, used_at: now, ..self.clone() }));
         }
         let was_previous = self.previous.is_some_and(|previous| presented.ct_eq(&previous).into());
-        // Two requests of one client at the same moment are no theft.
-        if was_previous && self.used_at.secs_until(now) > DEVICE_GRACE_SECS {
-            DeviceVerdict::Stolen
-        } else {
+        // Two requests of one client at the same moment are no theft. Anything else is: whoever knows the name of the
+        // device, and the password, has had a secret of it.
+        if was_previous && self.used_at.secs_until(now) <= DEVICE_GRACE_SECS {
             DeviceVerdict::Ignore
+        } else {
+            DeviceVerdict::Stolen
         }
     }
 }
@@ -130,7 +131,8 @@ mod tests {
         let after = |secs| UnixTime::from_secs(LATER.as_secs() + secs);
         assert_eq!(used.judge(&[1; 32], Some("cli"), [3; 32], after(60)), DeviceVerdict::Ignore);
         assert_eq!(used.judge(&[1; 32], Some("cli"), [3; 32], after(61)), DeviceVerdict::Stolen);
-        assert_eq!(used.judge(&[9; 32], Some("cli"), [3; 32], after(61)), DeviceVerdict::Ignore);
+        // One of long ago: a thief has used it more than once since.
+        assert_eq!(used.judge(&[9; 32], Some("cli"), [3; 32], after(1)), DeviceVerdict::Stolen);
     }
 
     #[test]

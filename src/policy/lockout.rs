@@ -136,6 +136,10 @@ impl Ledger {
             return Settlement::Locked { for_secs: now.secs_until(self.locked_until) };
         }
         self.used.retain(|_, used| used.forget_at > now);
+        if self.has_failed(attempt, now) {
+            // It was counted once. That it fits by now makes it no better: it was guessed, for a later step.
+            return if attempt.fit.is_wrong() { Settlement::Wrong } else { Settlement::Replayed };
+        }
         match &attempt.fit {
             Fit::Steps(steps) => {
                 // Of two factors with one secret, a passcode is both's: it is spent for both, and used if it is for
@@ -183,17 +187,18 @@ impl Ledger {
         }
     }
 
+    /// Whether the same passcode has failed within its window.
+    fn has_failed(&self, attempt: &Attempt, now: UnixTime) -> bool {
+        let fingerprint = attempt.fingerprint.to_hex();
+        self.failures.iter().any(|failure| {
+            failure.fingerprint == fingerprint && failure.at.secs_until(now) < attempt.window_secs
+        })
+    }
+
     fn count(&mut self, attempt: &Attempt, now: UnixTime, lockout: &Lockout) {
         let remembered = lockout.window_secs.max(attempt.window_secs);
         self.failures.retain(|failure| failure.at.secs_until(now) < remembered);
-        let fingerprint = attempt.fingerprint.to_hex();
-        let counted_before = self.failures.iter().any(|failure| {
-            failure.fingerprint == fingerprint && failure.at.secs_until(now) < attempt.window_secs
-        });
-        if counted_before {
-            return;
-        }
-        self.failures.push(Failure { at: now, fingerprint });
+        self.failures.push(Failure { at: now, fingerprint: attempt.fingerprint.to_hex() });
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let recent = self.failures.iter().filter(|failure| failure.at.secs_until(now) < lockout.window_secs);
         if recent.count() >= lockout.failures_max as usize {

@@ -11,13 +11,14 @@ pub mod grants;
 pub mod lockout;
 pub mod refresh;
 pub mod rules;
+pub mod throttle;
 
 pub use clearance::{Clearance, Continued, FactorVerified, Means, NotRequired, Unenforced};
 
 use self::rules::Verdict;
 use crate::{
     factor::{Factors, Presented},
-    types::{SubjectId, UnixTime},
+    types::{FactorId, SubjectId, UnixTime},
 };
 
 /// What the store says of a subject. An outage is a `StoreError`, never [`Enrolment::Absent`].
@@ -33,6 +34,14 @@ impl Enrolment {
     /// Whether there is a factor that counts.
     pub const fn is_active(&self) -> bool {
         matches!(self, Self::Active(_))
+    }
+
+    /// The factors that count.
+    pub fn factor_ids(&self) -> Vec<FactorId> {
+        match self {
+            Self::Absent => Vec::new(),
+            Self::Active(factors) => factors.totp.as_slice().iter().map(|factor| factor.id.clone()).collect(),
+        }
     }
 }
 
@@ -126,17 +135,22 @@ pub fn need<'a>(
     presented: &'a Presented,
     now: UnixTime,
 ) -> Need<'a> {
-    match (enrolment, presented) {
-        _ if verdict == Verdict::Refuse => Need::Refusal(Denial::Policy),
-        _ if verdict == Verdict::Exempt => Need::Nothing(NotRequired::BECAUSE_EXEMPT),
-        (Enrolment::Absent, _) => match verdict {
-            Verdict::Require { grace_until: Some(end) } if now < end => {
+    match (verdict, enrolment) {
+        (Verdict::Refuse, Enrolment::Absent | Enrolment::Active(_)) => Need::Refusal(Denial::Policy),
+        (Verdict::Exempt, Enrolment::Absent | Enrolment::Active(_)) => {
+            Need::Nothing(NotRequired::BECAUSE_EXEMPT)
+        }
+        (Verdict::IfEnrolled, Enrolment::Absent) => Need::Nothing(NotRequired::BECAUSE_ABSENT),
+        (Verdict::Require { grace_until }, Enrolment::Absent) => {
+            if grace_until.is_some_and(|end| now < end) {
                 Need::Nothing(NotRequired::BECAUSE_ABSENT)
+            } else {
+                Need::Challenge(Challenge::EnrolmentWanted)
             }
-            Verdict::Require { .. } => Need::Challenge(Challenge::EnrolmentWanted),
-            _ => Need::Nothing(NotRequired::BECAUSE_ABSENT),
+        }
+        (Verdict::IfEnrolled | Verdict::Require { .. }, Enrolment::Active(factors)) => match presented {
+            Presented::Nothing => Need::Challenge(Challenge::PasscodeWanted),
+            Presented::Passcode(passcode) => Need::Attempt { factors, passcode },
         },
-        (Enrolment::Active(_), Presented::Nothing) => Need::Challenge(Challenge::PasscodeWanted),
-        (Enrolment::Active(factors), Presented::Passcode(passcode)) => Need::Attempt { factors, passcode },
     }
 }

@@ -9,7 +9,7 @@ use std::{fmt, net::IpAddr};
 use ipnet::IpNet;
 use jiff::{Timestamp, civil::Weekday, tz::TimeZone};
 
-use crate::types::{SubjectId, UnixTime};
+use crate::types::{SubjectId, UnixTime, fold};
 
 /// What is known of a grant when it is decided. What is not known is `None`.
 #[derive(Debug, Clone, Copy)]
@@ -168,12 +168,15 @@ impl Condition {
                 patterns.iter().any(|pattern| pattern.fits(facts.subject.as_str())).into()
             }
             Self::Clients(clients) => {
-                facts.client_id.map_or(Holds::Unknown, |id| clients.iter().any(|client| client == id).into())
+                facts.client_id.map_or(Holds::Unknown, |id| is_one(clients, id, is_lax).into())
             }
             Self::Scopes(listed) => match facts.scopes {
                 None | Some([]) => Holds::Unknown,
-                Some(scopes) if is_lax => scopes.iter().all(|scope| listed.contains(scope)).into(),
-                Some(scopes) => scopes.iter().any(|scope| listed.contains(scope)).into(),
+                Some(scopes) if is_lax => scopes.iter().all(|scope| is_one(listed, scope, true)).into(),
+                // Some servers take commas for spaces.
+                Some(scopes) => {
+                    scopes.iter().flat_map(|scope| scope.split(',')).any(|s| is_one(listed, s, false)).into()
+                }
             },
             Self::Networks(networks) => facts.address.map_or(Holds::Unknown, |address| {
                 networks.iter().any(|network| network.contains(&address.to_canonical())).into()
@@ -181,6 +184,16 @@ impl Condition {
             Self::Times { days, span, zone } => is_time(days, *span, zone, facts.now).into(),
         }
     }
+}
+
+/// Whether a text is listed. For a rule that asks for less it must be so to the letter; for one that asks for more it
+/// is enough that some database takes the two for the same.
+fn is_one(listed: &[String], text: &str, is_lax: bool) -> bool {
+    if is_lax {
+        return listed.iter().any(|one| one == text);
+    }
+    let folded = fold::coarse(text);
+    listed.iter().any(|one| fold::coarse(one) == folded)
 }
 
 fn is_time(days: &[Weekday], span: Option<(u16, u16)>, zone: &TimeZone, now: UnixTime) -> bool {

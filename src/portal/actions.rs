@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use tracing::info;
 
 use super::{
     Failure, Form, NOT_FOUND, Portal, Visit,
@@ -12,8 +13,11 @@ use crate::{
     admin::{AdminError, NewEnrolment},
     factor::{Passcode, Presented},
     policy::Challenge,
-    step_up::{Beside, Clock as _, Session, SessionStore as _, StoreError, verify_flow},
-    types::{FactorId, Secret},
+    step_up::{Beside, Clock as _, EnrolmentStore as _, Session, SessionStore as _, StoreError, verify_flow},
+    types::{
+        FactorId, Secret,
+        limits::{PENDING_MAX, PORTAL_CHANGES_MAX},
+    },
 };
 
 impl Portal {
@@ -49,17 +53,35 @@ impl Portal {
         form: &Form,
     ) -> Result<Response<Bytes>, Failure> {
         let (secret, session) = visit.session_of(form)?;
+        if let ["sign-out"] = page {
+            self.store.end_session(secret).await?;
+            let mut response = respond::redirect(self, "?done=signed-out");
+            respond::set_cookie(&mut response, &self.settings, None);
+            return Ok(response);
+        }
+        if session.changes >= PORTAL_CHANGES_MAX {
+            let rule = "so many changes are not made in one session; sign out, and in again";
+            return Err(Failure::Plain(StatusCode::TOO_MANY_REQUESTS, rule));
+        }
+        let session = Session { changes: session.changes + 1, ..session.clone() };
+        self.go_on(secret, &session).await?;
+        let answered = self.changed(page, secret, &session, form).await;
+        info!(subject = %session.subject, page = page.first(), is_done = answered.is_ok(), "self-service");
+        answered
+    }
+
+    async fn changed(
+        &self,
+        page: &[&str],
+        secret: &Secret<String>,
+        session: &Session,
+        form: &Form,
+    ) -> Result<Response<Bytes>, Failure> {
         match page {
-            ["sign-out"] => {
-                self.store.end_session(secret).await?;
-                let mut response = respond::redirect(self, "?done=signed-out");
-                respond::set_cookie(&mut response, &self.settings, None);
-                Ok(response)
-            }
-            ["factors"] => self.add(session, form).await,
+            ["factors"] => self.add(secret, session, form).await,
             ["factors", id, "confirm"] => self.confirm(secret, session, &factor_id(id)?, form).await,
             ["factors", id, "rename"] => self.rename(session, &factor_id(id)?, form).await,
-            ["factors", id, "remove"] => self.remove(session, id, form).await,
+            ["factors", id, "remove"] => self.remove(secret, session, id, form).await,
             ["recovery-codes"] => self.replace_recovery_codes(session, form).await,
             ["devices", id, "forget"] => {
                 let admin = self.administration(&session.subject);
@@ -68,6 +90,22 @@ impl Portal {
             }
             _ => Err(NOT_FOUND),
         }
+    }
+
+    /// Keeps what a session has become, unless it was ended meanwhile.
+    async fn go_on(&self, secret: &Secret<String>, session: &Session) -> Result<(), Failure> {
+        let (secs, now) = (self.settings.session_secs, self.clock.now());
+        if self.store.go_on_with_session(secret, session, secs, now).await? {
+            Ok(())
+        } else {
+            Err(Failure::SignedOut)
+        }
+    }
+
+    /// The same session after it has changed what counts.
+    async fn go_on_with_factors(&self, secret: &Secret<String>, session: &Session) -> Result<(), Failure> {
+        let verified_beside = self.store.load(&session.subject).await?.factor_ids();
+        self.go_on(secret, &Session { verified_beside, ..session.clone() }).await
     }
 
     async fn overview(
@@ -89,7 +127,14 @@ impl Portal {
         self.overview(session, page, StatusCode::CONFLICT).await
     }
 
-    async fn add(&self, session: &Session, form: &Form) -> Result<Response<Bytes>, Failure> {
+    /// Makes a factor that waits for its confirmation. Beside another one, a fresh code is asked for: a session that
+    /// somebody took over is no reason to let him stay.
+    async fn add(
+        &self,
+        secret: &Secret<String>,
+        session: &Session,
+        form: &Form,
+    ) -> Result<Response<Bytes>, Failure> {
         let new = NewEnrolment {
             secret: None,
             parameters: self.totp,
@@ -100,8 +145,19 @@ impl Portal {
         if new.label.as_ref().is_some_and(|label| label.len() > crate::types::limits::LABEL_BYTES_MAX) {
             return self.refuse(session, &self.settings.texts.bad_label).await;
         }
+        if session.is_verified()
+            && let Err(challenge) = self.verify(session, form).await?
+        {
+            return self.refuse(session, &self.challenge_text(challenge)).await;
+        }
         match self.administration(&session.subject).propose(&session.subject, new).await {
-            Ok(proposed) => Ok(respond::redirect(self, &format!("factors/{}", proposed.factor_id))),
+            Ok(new) => {
+                let proposed = session.proposed.iter().chain([&new.factor_id]).cloned();
+                let proposed =
+                    proposed.skip((session.proposed.len() + 1).saturating_sub(PENDING_MAX)).collect();
+                self.go_on(secret, &Session { proposed, ..session.clone() }).await?;
+                Ok(respond::redirect(self, &format!("factors/{}", new.factor_id)))
+            }
             Err(AdminError::Store(StoreError::Refused(_))) => {
                 self.refuse(session, &self.settings.texts.full).await
             }
@@ -125,7 +181,9 @@ impl Portal {
         };
         let page = Page { problem: problem.map(str::to_owned), ..Page::of(self, Some(session)) };
         let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-        let page = SetUpPage::of(page, session.form_token.expose(), &enrolled);
+        // Of one that was made elsewhere, by the help desk or by whoever knows the password, the secret is not shown.
+        let is_own = session.proposed.contains(id);
+        let page = SetUpPage::of(page, session.form_token.expose(), &enrolled, is_own);
         Ok(respond::page(status, &page)?)
     }
 
@@ -138,13 +196,11 @@ impl Portal {
         id: &FactorId,
         form: &Form,
     ) -> Result<Response<Bytes>, Failure> {
-        let beside = if session.is_verified { Beside::Any } else { Beside::None };
+        let beside = if session.is_verified() { Beside::Any } else { Beside::None };
         let passcode = Passcode::from_bytes(form.text("code").as_bytes());
         match self.administration(&session.subject).confirm(&session.subject, id, &passcode, beside).await {
             Ok(_) => {
-                let session = Session { is_verified: true, ..session.clone() };
-                let (secs, now) = (self.settings.session_secs, self.clock.now());
-                self.store.put_session(secret, &session, secs, now).await?;
+                self.go_on_with_factors(secret, session).await?;
                 Ok(respond::redirect(self, "?done=confirmed"))
             }
             Err(AdminError::WrongPasscode) => {
@@ -184,13 +240,22 @@ impl Portal {
         self.ask_code(session, problem, &texts.remove_title, &texts.remove_hint, &action, &texts.remove)
     }
 
-    async fn remove(&self, session: &Session, id: &str, form: &Form) -> Result<Response<Bytes>, Failure> {
+    async fn remove(
+        &self,
+        secret: &Secret<String>,
+        session: &Session,
+        id: &str,
+        form: &Form,
+    ) -> Result<Response<Bytes>, Failure> {
         let factor = factor_id(id)?;
         if let Err(challenge) = self.verify(session, form).await? {
             return self.ask_to_remove(session, id, Some(self.challenge_text(challenge)));
         }
         match self.administration(&session.subject).remove_factor(&session.subject, &factor).await {
-            Ok(_) => Ok(respond::redirect(self, "?done=removed")),
+            Ok(_) => {
+                self.go_on_with_factors(secret, session).await?;
+                Ok(respond::redirect(self, "?done=removed"))
+            }
             Err(AdminError::Store(StoreError::Refused(_))) => Err(NOT_FOUND),
             Err(error) => Err(error.into()),
         }
@@ -215,7 +280,7 @@ impl Portal {
     ) -> Result<Response<Bytes>, Failure> {
         let admin = self.administration(&session.subject);
         let has_some = admin.status(&session.subject).await?.status().recovery_codes > 0;
-        if (has_some || !session.is_verified)
+        if (has_some || !session.is_verified())
             && let Err(challenge) = self.verify(session, form).await?
         {
             let problem = Some(self.challenge_text(challenge));

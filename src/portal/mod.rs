@@ -32,12 +32,16 @@ use crate::{
     admin::Administration,
     factor::totp::TotpParameters,
     headers::client_addr::{Peer, TrustedProxies},
-    policy::{AddressRule, Enforcement, rules::Rules},
-    step_up::{Actor, Flow},
+    policy::{
+        AddressRule, Enforcement,
+        rules::Rules,
+        throttle::{Passage, Throttle},
+    },
+    step_up::{Actor, Flow, throttled},
     store::Store,
-    telemetry::{LogAudit, SystemClock},
+    telemetry::{AuditLog, SystemClock},
     types::{SubjectId, limits::PORTAL_FORM_BYTES_MAX},
-    upstream::{OrphanSender, TokenServer},
+    upstream::{Detached, OrphanSender, TokenServer},
 };
 
 /// All that one runtime thread needs to serve the pages.
@@ -50,12 +54,12 @@ pub struct Portal {
     pub token_server: Rc<TokenServer>,
     /// The path of the token endpoint.
     pub token_path: String,
-    /// The upstream's own name, for a request that names none.
-    pub authority: http::HeaderValue,
     /// Where the tokens of sign-ins go.
     pub orphans: OrphanSender,
+    /// The work for those who have left.
+    pub detached: Rc<Detached>,
     /// The audit trail of attempts.
-    pub audit: Rc<LogAudit>,
+    pub audit: Rc<AuditLog>,
     /// The time.
     pub clock: SystemClock,
     /// What e-mail addresses are.
@@ -64,6 +68,8 @@ pub struct Portal {
     pub rules: Rules,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: TrustedProxies,
+    /// How often a client may try to sign in.
+    pub throttle: Option<Throttle>,
     /// The parameters of new factors.
     pub totp: TotpParameters,
     /// The name that authenticator apps show.
@@ -123,6 +129,12 @@ impl Portal {
                 request::check_origin(&self.settings.url, &head.headers)?;
                 let form = Form::parse(&head.headers, &read(body).await?)?;
                 if page[..] == ["sign-in"] {
+                    let client =
+                        self.trusted_proxies.client(peer, &head.headers).unwrap_or(peer.address.ip());
+                    if let Passage::In(_) = throttled(&*self.store, self.throttle, client).await {
+                        let rule = "too many attempts to sign in; please wait a moment";
+                        return Err(Failure::Plain(StatusCode::TOO_MANY_REQUESTS, rule));
+                    }
                     return self.sign_in(head, &form, peer).await;
                 }
                 let visit = Visit::of(self, &head).await?;
@@ -132,7 +144,7 @@ impl Portal {
         }
     }
 
-    fn flow(&self) -> Flow<'_, Store, TokenServer, SystemClock, LogAudit, OrphanSender> {
+    fn flow(&self) -> Flow<'_, Store, TokenServer, SystemClock, AuditLog, OrphanSender> {
         Flow {
             store: &self.store,
             upstream: &self.token_server,

@@ -156,13 +156,26 @@ pub(super) struct SetUpPage<'a> {
     pub(super) page: Page<'a>,
     pub(super) form_token: &'a str,
     pub(super) id: &'a str,
+    /// What the app is given, where it may be shown.
+    pub(super) key: Option<Key>,
+}
+
+/// A secret, as a picture and as a text.
+pub(super) struct Key {
     /// Made here, of modules alone: it needs no escaping.
-    pub(super) qr: String,
-    pub(super) secret: String,
+    qr: String,
+    secret: String,
 }
 
 impl<'a> SetUpPage<'a> {
-    pub(super) fn of(page: Page<'a>, form_token: &'a str, enrolled: &'a Enrolled) -> Self {
+    pub(super) fn of(page: Page<'a>, form_token: &'a str, enrolled: &'a Enrolled, is_shown: bool) -> Self {
+        let key = is_shown.then(|| Key::of(enrolled));
+        Self { page, form_token, id: enrolled.factor_id.as_str(), key }
+    }
+}
+
+impl Key {
+    fn of(enrolled: &Enrolled) -> Self {
         // A URI is far below what a QR code holds; without the picture, the key is still there to be typed.
         let qr = QrCode::with_error_correction_level(enrolled.otpauth_uri.as_bytes(), EcLevel::M)
             .map(|code| code.render::<svg::Color<'_>>().min_dimensions(240, 240).build())
@@ -170,8 +183,7 @@ impl<'a> SetUpPage<'a> {
         // What stands before the element is for files, not for a page.
         let qr = qr.find("<svg").map_or_else(String::new, |start| qr[start..].to_owned());
         let secret = enrolled.secret_base32.as_bytes().chunks(4).map(String::from_utf8_lossy);
-        let secret = secret.collect::<Vec<_>>().join(" ");
-        Self { page, form_token, id: enrolled.factor_id.as_str(), qr, secret }
+        Self { qr, secret: secret.collect::<Vec<_>>().join(" ") }
     }
 }
 

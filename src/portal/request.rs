@@ -12,11 +12,13 @@ use subtle::ConstantTimeEq as _;
 use super::{Failure, Portal, PortalUrl};
 use crate::{
     step_up::{Clock as _, EnrolmentStore as _, Session, SessionStore as _},
-    types::Secret,
+    types::{Secret, limits::PORTAL_SESSION_SECS_MAX},
 };
 
 /// The cookie that holds a session's secret.
 pub(super) const COOKIE_NAME: &str = "tfa_session";
+/// How often the end of a session is put off within its time, at the most.
+const RENEWALS: u64 = 8;
 /// The field of a form that holds the session's form token.
 const FORM_TOKEN: &str = "form_token";
 
@@ -30,20 +32,32 @@ pub(super) struct Visit {
 
 impl Visit {
     /// Reads the cookie, and asks the store. A session that began without a factor is over when its subject has one
-    /// by now that this session has not shown: somebody else may know the password.
+    /// by now that this session has not shown: somebody else may know the password. One that has shown a factor is over
+    /// when a factor of that moment is gone: somebody may have had it who should not.
     pub(super) async fn of(portal: &Portal, head: &Parts) -> Result<Self, Failure> {
         let done = head.uri.query().and_then(|query| query.strip_prefix("done=")).map(str::to_owned);
         let Some(secret) = cookie(&head.headers) else { return Ok(Self { session: None, done }) };
         let now = portal.clock.now();
-        let Some(session) = portal.store.session(&secret, now).await? else {
+        let Some(mut session) = portal.store.session(&secret, now).await? else {
             return Ok(Self { session: None, done });
         };
-        let enrolment = portal.store.load(&session.subject).await?;
-        if !session.is_verified && enrolment.is_active() {
+        let factors = portal.store.load(&session.subject).await?.factor_ids();
+        let stands = if session.is_verified() {
+            session.verified_beside.iter().all(|shown| factors.contains(shown))
+        } else {
+            factors.is_empty()
+        };
+        if !stands || session.began_at.secs_until(now) >= PORTAL_SESSION_SECS_MAX {
             portal.store.end_session(&secret).await?;
             return Ok(Self { session: None, done });
         }
-        portal.store.put_session(&secret, &session, portal.settings.session_secs, now).await?;
+        let secs = portal.settings.session_secs;
+        if session.renewed_at.secs_until(now) >= secs / RENEWALS {
+            session.renewed_at = now;
+            if !portal.store.go_on_with_session(&secret, &session, secs, now).await? {
+                return Ok(Self { session: None, done });
+            }
+        }
         Ok(Self { session: Some((secret, session)), done })
     }
 
@@ -63,7 +77,7 @@ impl Visit {
 }
 
 /// The secret in the session's cookie. Of two cookies of that name, neither counts.
-fn cookie(headers: &HeaderMap) -> Option<Secret<String>> {
+pub(super) fn cookie(headers: &HeaderMap) -> Option<Secret<String>> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(name, value)| *name == COOKIE_NAME && !value.is_empty());

@@ -63,6 +63,12 @@ impl PortalUrl {
         let uri: Uri = text.parse().ok()?;
         let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
+        // Passwords go there: in clear on this machine alone.
+        let host = authority.host().trim_matches(['[', ']']);
+        let is_local = host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        if scheme == "http" && !is_local {
+            return None;
+        }
         let path = uri.path();
         let is_plain = |segment: &str| {
             !segment.is_empty()
@@ -84,6 +90,11 @@ impl PortalUrl {
     /// Scheme, host and port (RFC 6454 section 6.2).
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Host and port, as requests for the pages name them.
+    pub(super) fn authority(&self) -> &str {
+        self.origin.split_once("://").map_or("", |(_, authority)| authority)
     }
 
     /// The path, with `/` at both ends.
@@ -123,6 +134,8 @@ mod tests {
             "https://site.example/tfa/?x",
             "https://u@site.example/tfa/",
             "ftp://site.example/tfa/",
+            "http://site.example/tfa/",
+            "http://10.0.0.1/tfa/",
         ] {
             assert_eq!(PortalUrl::parse(text), None, "{text}");
         }

@@ -2,30 +2,29 @@
 
 use std::rc::Rc;
 
+use super::{
+    Failure, Form, Portal,
+    pages::{Page, SignInPage},
+    request::cookie,
+    respond,
+};
+use crate::{
+    factor::Presented,
+    headers::{Forwarded, TraceId, X_FORWARDED_HOST, client_addr::Peer, copy_forwarded, set_forwarded},
+    identity::fold_username,
+    oauth::answer::classify,
+    policy::{Challenge, Denial, FactorVerified, Means},
+    step_up::{
+        Claim, Clock as _, DeviceRequest, EnrolmentStore as _, GateError, GatedGrant, GrantFacts,
+        OrphanClient, Session, SessionStore as _, SignIn, TokenOrigin, TokenOwner as _, sign_in_flow,
+    },
+    types::{Secret, SubjectId},
+};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, USER_AGENT},
     request::Parts,
-};
-use tokio::{sync::oneshot, task::spawn_local};
-
-use super::{
-    Failure, Form, Portal,
-    pages::{Page, SignInPage},
-    respond,
-};
-use crate::{
-    factor::Presented,
-    headers::{Forwarded, client_addr::Peer, copy_forwarded, set_forwarded},
-    identity::fold_username,
-    oauth::answer::classify,
-    policy::{Challenge, Denial},
-    step_up::{
-        Claim, Clock as _, DeviceRequest, GateError, GatedGrant, GrantFacts, OrphanClient, Session,
-        SessionStore as _, SignIn, TokenOrigin, TokenOwner as _, UpstreamFault, sign_in_flow,
-    },
-    types::{Secret, SubjectId},
 };
 
 /// Bytes of a session's secret, and of its form token: 256 bits.
@@ -47,9 +46,10 @@ impl Portal {
         if password.is_empty() {
             return self.ask_again(user_name, &texts.wrong_password, false);
         }
+        let earlier = cookie(&head.headers);
         let grant = self.grant(head, typed, user_name, password, code, peer)?;
         let (problem, wants_code) = match self.sign_in_to_the_end(grant).await? {
-            SignIn::Yes { subject, is_verified } => return self.begin(subject, is_verified).await,
+            SignIn::Yes { subject, proof } => return self.begin(subject, proof.as_ref(), earlier).await,
             SignIn::Refused => (texts.wrong_password.clone(), !code.is_empty()),
             SignIn::Challenge(challenge) => (self.challenge_text(challenge), true),
             SignIn::Deny(Denial::UnknownAddress) => (texts.unknown_address.clone(), false),
@@ -82,23 +82,49 @@ impl Portal {
         Ok(respond::page(StatusCode::UNAUTHORIZED, &SignInPage { page, user_name, wants_code })?)
     }
 
-    /// Runs in a task of its own, which nobody cancels: a token that the upstream issues for somebody who left is
-    /// still seen to.
+    /// Signs in. Where tokens are revoked, one that the upstream issues for somebody who has left is still seen to.
     async fn sign_in_to_the_end(self: &Rc<Self>, grant: GatedGrant) -> Result<SignIn, GateError> {
-        let (told, outcome) = oneshot::channel();
+        if !self.orphans.is_on() {
+            return sign_in_flow(&self.flow(), grant).await;
+        }
         let portal = Rc::clone(self);
-        spawn_local(async move {
-            // Whoever asked may have gone.
-            let _ = told.send(sign_in_flow(&portal.flow(), grant).await);
-        });
-        outcome.await.unwrap_or_else(|gone| Err(UpstreamFault::Unreachable(gone.into()).into()))
+        let flow = async move { sign_in_flow(&portal.flow(), grant).await };
+        self.detached.to_the_end(flow, drop).await.unwrap_or(Err(GateError::Lost))
     }
 
-    /// Begins a session, always under a new secret.
-    async fn begin(&self, subject: SubjectId, is_verified: bool) -> Result<Response<Bytes>, Failure> {
+    /// Begins a session, always under a new secret, and ends the one before.
+    async fn begin(
+        &self,
+        subject: SubjectId,
+        proof: Option<&FactorVerified>,
+        earlier: Option<Secret<String>>,
+    ) -> Result<Response<Bytes>, Failure> {
         let (secret, form_token) = (random()?, random()?);
-        let session = Session { subject, is_verified, form_token };
-        self.store.put_session(&secret, &session, self.settings.session_secs, self.clock.now()).await?;
+        let verified_beside = match proof {
+            None => Vec::new(),
+            Some(proof) => {
+                // With the one that was shown, even if it has gone since: then the session is over at once.
+                let mut factors = self.store.load(&subject).await?.factor_ids();
+                if proof.means() == Means::Passcode && !factors.contains(proof.id()) {
+                    factors.push(proof.id().clone());
+                }
+                factors
+            }
+        };
+        let now = self.clock.now();
+        let session = Session {
+            subject,
+            verified_beside,
+            proposed: Vec::new(),
+            changes: 0,
+            began_at: now,
+            renewed_at: now,
+            form_token,
+        };
+        if let Some(earlier) = earlier {
+            self.store.end_session(&earlier).await?;
+        }
+        self.store.begin_session(&secret, &session, self.settings.session_secs, now).await?;
         let mut response = respond::redirect(self, "");
         respond::set_cookie(&mut response, &self.settings, Some(&secret));
         Ok(response)
@@ -121,20 +147,23 @@ impl Portal {
             Presented::from_header_values([code.as_bytes()])
         };
         let address = self.trusted_proxies.client(peer, &head.headers);
-        let host = head.headers.get(HOST).cloned();
+        // Not what the visitor says: of several sites behind the server it is the one whose people these pages are for.
+        let host = HeaderValue::from_str(self.settings.url.authority())
+            .map_err(|error| Failure::Unavailable(error.into()))?;
         let is_trusted = self.trusted_proxies.contains(peer);
         head.headers.remove(COOKIE);
         set_forwarded(
             &mut head.headers,
-            Forwarded { peer: peer.address.ip(), is_trusted, host: host.as_ref() },
+            Forwarded { peer: peer.address.ip(), is_tls: peer.is_tls, is_trusted, host: Some(&host) },
         );
+        head.headers.insert(X_FORWARDED_HOST, host.clone());
         let client = &self.settings.client;
         let mut headers = HeaderMap::new();
         copy_forwarded(&head.headers, &mut headers);
         if let Some(agent) = head.headers.remove(USER_AGENT) {
             headers.insert(USER_AGENT, agent);
         }
-        headers.insert(HOST, host.unwrap_or_else(|| self.authority.clone()));
+        headers.insert(HOST, host);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let authorization = client.basic();
@@ -172,6 +201,7 @@ impl Portal {
             client_id: Some(client.client_id.clone()),
             scope: self.settings.scope.clone(),
             address,
+            trace_id: TraceId::of(&head.headers),
         };
         let device = DeviceRequest::default();
         Ok(GatedGrant { claim, presented, device, request, origin, facts, judge: classify })

@@ -5,10 +5,10 @@ use std::future::Future;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
-use super::{Clock, Flow, StoreError};
+use super::{Audit, AuditEvent, Clock, Flow, StoreError};
 use crate::{
     policy::{
-        FactorVerified,
+        FactorVerified, Means,
         device::{Device, DeviceDigest, DeviceUsed, DeviceVerdict},
     },
     types::{FactorId, Secret, SubjectId, UnixTime},
@@ -89,14 +89,16 @@ pub trait DeviceStore {
     ) -> impl Future<Output = Result<Option<StoredDevice>, StoreError>>;
     /// All that a subject has.
     fn devices(&self, subject: &SubjectId) -> impl Future<Output = Result<Vec<StoredDevice>, StoreError>>;
-    /// Remembers a new device; the one that was used least lately goes when there are more than `DEVICES_MAX`.
+    /// Remembers a new device, unless the factor that it is remembered for is gone by then; the one that was used least
+    /// lately goes when there are more than `DEVICES_MAX`. Answers whether it is remembered.
     fn add_device(
         &self,
         subject: &SubjectId,
         id: &FactorId,
         device: &Device,
+        factor: Option<&FactorId>,
         now: UnixTime,
-    ) -> impl Future<Output = Result<(), StoreError>>;
+    ) -> impl Future<Output = Result<bool, StoreError>>;
     /// Puts a device in the place of another one of that name, if that is still what was read.
     fn replace_device(
         &self,
@@ -117,6 +119,7 @@ impl<S, U, C, A, O> Flow<'_, S, U, C, A, O>
 where
     S: DeviceStore,
     C: Clock,
+    A: Audit,
 {
     /// Whether a device stands for the code; if so, with the token for the next time.
     pub(super) async fn use_device(
@@ -137,7 +140,7 @@ where
                 Ok(used.map(|used| (FactorVerified::by_device(used), DeviceToken::new(&read.id, &secret))))
             }
             DeviceVerdict::Stolen => {
-                tracing::warn!(target: "audit", outcome = "device_reused", %subject, device = %read.id);
+                self.audit.record(&AuditEvent::DeviceReused { subject, device: &read.id });
                 self.store.forget_devices(subject, Some(&read.id)).await?;
                 Ok(None)
             }
@@ -152,6 +155,7 @@ where
         subject: &SubjectId,
         request: &DeviceRequest,
         client_id: Option<&str>,
+        proof: &FactorVerified,
     ) -> Option<DeviceToken> {
         let for_secs = self.remember_devices_secs.filter(|_| request.is_wanted)?;
         let client_id = client_id?.to_owned();
@@ -167,17 +171,16 @@ where
                 used_at: now,
                 forget_at: now.plus(std::time::Duration::from_secs(for_secs)),
             };
-            self.store.add_device(subject, &id, &device, now).await?;
-            Ok::<_, StoreError>(DeviceToken::new(&id, &secret))
+            // A recovery code is spent by now, so that it cannot be there still.
+            let factor = (proof.means() == Means::Passcode).then(|| proof.id());
+            let is_kept = self.store.add_device(subject, &id, &device, factor, now).await?;
+            Ok::<_, StoreError>(is_kept.then(|| DeviceToken::new(&id, &secret)))
         };
-        made.await.map_or_else(
-            |error| {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "a device could not be remembered: a code will be asked for again");
-                None
-            },
-            Some,
-        )
+        made.await.unwrap_or_else(|error| {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "a device could not be remembered: a code will be asked for again");
+            None
+        })
     }
 }
 

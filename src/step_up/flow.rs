@@ -1,18 +1,18 @@
 //! The flow of a gated grant, read top to bottom.
 
-use std::{net::IpAddr, pin::pin};
+use std::net::IpAddr;
 
 use bytes::Bytes;
-use futures_util::future::{Either, Ready, ready, select};
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, DeviceRequest, DeviceStore, EnrolmentStore,
+    Asker, AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, DeviceRequest, DeviceStore, EnrolmentStore,
     Fingerprints, Found, Orphans, OwnerError, RefreshRegistry, StoreError, TokenOrigin, TokenOwner,
     TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
 };
 use crate::{
     factor::{self, Presented},
+    headers::TraceId,
     oauth::answer::Answer,
     policy::{
         AddressRule, Challenge, Clearance, Denial, Enforcement, Enrolment, FactorVerified, Need,
@@ -51,6 +51,15 @@ pub struct GrantFacts {
     pub scope: Option<String>,
     /// Where it is.
     pub address: Option<IpAddr>,
+    /// The trace that its request belongs to.
+    pub trace_id: Option<TraceId>,
+}
+
+impl GrantFacts {
+    /// Who asked.
+    pub(super) fn asker(&self) -> Asker<'_> {
+        Asker { client_id: self.client_id.as_deref(), address: self.address, trace_id: self.trace_id }
+    }
 }
 
 /// How it is known whose token is being asked for.
@@ -129,17 +138,20 @@ where
     A: Audit,
     O: Orphans,
 {
-    let (device, client_id) = (grant.device.clone(), grant.facts.client_id.clone());
-    let Judged { withheld, subject, rule, cleared } = match flow.judge(grant, Purpose::Token).await? {
+    let mut grant = grant;
+    let (device, facts) = (std::mem::take(&mut grant.device), std::mem::take(&mut grant.facts));
+    let client_id = facts.client_id.as_deref();
+    let Judged { withheld, subject, rule, cleared } = match flow.judge(grant, &facts, Purpose::Token).await? {
         Asked::Refused(answer) => return Ok(Outcome::Refused(answer)),
         Asked::Judged(judged) => judged,
     };
     let (subject, rule) = (subject.as_ref(), rule.map(|rule| rule.name.as_str()));
-    let told = Told { subject, rule, is_enforced: flow.enforcement == Enforcement::On };
+    let is_enforced = flow.enforcement == Enforcement::On;
+    let told = Told { subject, asker: facts.asker(), rule, is_enforced };
     let (cleared, token) = match (cleared, subject, &device.presented) {
         // A device stands for the code where one would be asked for, and none came.
         (Ok(Cleared::NotYet(Challenge::PasscodeWanted)), Some(subject), Some(presented)) => {
-            match Box::pin(flow.use_device(subject, presented, client_id.as_deref())).await {
+            match Box::pin(flow.use_device(subject, presented, client_id)).await {
                 Ok(Some((proof, token))) => (Ok(Cleared::Yes(proof.into())), Some(token)),
                 Ok(None) => (Ok(Cleared::NotYet(Challenge::PasscodeWanted)), None),
                 Err(error) => (Err(error.into()), None),
@@ -150,8 +162,8 @@ where
     let kept = match cleared {
         Ok(Cleared::Yes(clearance)) => {
             let token = match (token, &clearance, subject) {
-                (None, Clearance::Verified(_), Some(subject)) => {
-                    Box::pin(flow.remember_device(subject, &device, client_id.as_deref())).await
+                (None, Clearance::Verified(proof), Some(subject)) => {
+                    Box::pin(flow.remember_device(subject, &device, client_id, proof)).await
                 }
                 (token, ..) => token,
             };
@@ -223,27 +235,20 @@ where
     pub(super) async fn judge(
         &self,
         grant: GatedGrant,
+        facts: &GrantFacts,
         purpose: Purpose,
     ) -> Result<Asked<'f, 'f, O>, GateError> {
-        let GatedGrant { claim, presented, device: _, request, origin, facts, judge } = grant;
+        let GatedGrant { claim, presented, device: _, request, origin, facts: _, judge } = grant;
         let asked = match &claim {
             Claim::Name(_) => HeaderMap::new(),
             Claim::OfToken => request.headers().clone(),
         };
 
-        // What is known under a name is read while the upstream checks the password; a refusal does not wait for it.
-        let finding = async {
-            match &claim {
-                Claim::Name(name) => Some(self.store.find(name).await),
-                Claim::OfToken => None,
-            }
-        };
-        let (sending, finding) = (pin!(self.upstream.send(request)), pin!(finding));
-        let (answer, found) = send_beside(sending, finding).await?;
+        let answer = self.upstream.send(request).await?;
         match judge(answer.status(), answer.headers(), answer.body()) {
             Answer::Token => {}
             Answer::Refusal => {
-                self.record(None, AuditOutcome::UpstreamRefused);
+                self.record(None, facts.asker(), AuditOutcome::UpstreamRefused);
                 return Ok(Asked::Refused(answer));
             }
             // For everyone, before the enrolment is looked at: it may be an answer to a wrong password, and whoever
@@ -254,12 +259,19 @@ where
 
         let (mut subject, mut rule) = (None, None);
         let cleared = async {
-            let (owner, enrolment) = if let (Claim::Name(name), Some(found)) = (&claim, found.await) {
-                self.follow(name, found?).await?
-            } else {
-                let owner = Box::pin(withheld.owner(self.upstream, &asked)).await?;
-                let enrolment = self.store.load(&owner).await?;
-                (owner, enrolment)
+            // Not beside the password check: who enrols, or loses a factor, while the upstream takes its time is judged
+            // by that.
+            let (owner, enrolment) = match &claim {
+                Claim::Name(name) => {
+                    // What fails from here on is this subject's.
+                    subject = Some(name.clone());
+                    self.follow(name, self.store.find(name).await?).await?
+                }
+                Claim::OfToken => {
+                    let owner = Box::pin(withheld.owner(self.upstream, &asked)).await?;
+                    let enrolment = self.store.load(&owner).await?;
+                    (owner, enrolment)
+                }
             };
             let owner = &*subject.insert(owner);
             if let (Claim::Name(name), Enrolment::Absent) = (&claim, &enrolment)
@@ -268,7 +280,7 @@ where
             {
                 return Ok(Cleared::Never(Denial::UnknownAddress));
             }
-            let decision = self.decide(owner, &facts, &withheld);
+            let decision = self.decide(owner, facts, &withheld);
             rule = decision.rule;
             let verdict = match (purpose, decision.verdict) {
                 (Purpose::SignIn, Verdict::Exempt | Verdict::Require { .. }) => Verdict::IfEnrolled,
@@ -281,25 +293,10 @@ where
     }
 }
 
-/// Sends to the upstream while something else is read. The answer does not wait for what is read, which comes as a
-/// future, done or not.
-pub(super) async fn send_beside<S, R, T>(
-    sending: S,
-    reading: R,
-) -> Result<(UpstreamAnswer, Either<R, Ready<T>>), UpstreamFault>
-where
-    S: Future<Output = Result<UpstreamAnswer, UpstreamFault>> + Unpin,
-    R: Future<Output = T> + Unpin,
-{
-    Ok(match select(sending, reading).await {
-        Either::Left((answer, reading)) => (answer?, Either::Left(reading)),
-        Either::Right((read, sending)) => (sending.await?, Either::Right(ready(read))),
-    })
-}
-
 /// What the audit trail is told of every grant.
 pub(super) struct Told<'a> {
     pub(super) subject: Option<&'a SubjectId>,
+    pub(super) asker: Asker<'a>,
     pub(super) rule: Option<&'a str>,
     pub(super) is_enforced: bool,
 }
@@ -379,13 +376,13 @@ where
 }
 
 impl<S, U, C, A: Audit, O> Flow<'_, S, U, C, A, O> {
-    pub(super) fn record(&self, subject: Option<&SubjectId>, outcome: AuditOutcome) {
-        self.record_of(&Told { subject, rule: None, is_enforced: true }, outcome, None);
+    pub(super) fn record(&self, subject: Option<&SubjectId>, asker: Asker<'_>, outcome: AuditOutcome) {
+        self.record_of(&Told { subject, asker, rule: None, is_enforced: true }, outcome, None);
     }
 
     pub(super) fn record_of(&self, told: &Told<'_>, outcome: AuditOutcome, factor: Option<&FactorId>) {
-        let Told { subject, rule, is_enforced } = *told;
-        self.audit.record(&AuditEvent::Grant { subject, outcome, factor, rule, is_enforced });
+        let Told { subject, asker, rule, is_enforced } = *told;
+        self.audit.record(&AuditEvent::Grant { subject, asker, outcome, factor, rule, is_enforced });
     }
 
     fn record_release(&self, told: &Told<'_>, clearance: &Clearance) {

@@ -6,6 +6,7 @@
 
 mod device;
 mod flow;
+mod meter;
 mod moving;
 mod ports;
 mod refresh;
@@ -13,6 +14,7 @@ mod registry;
 mod revocation;
 mod session;
 mod sign_in;
+mod throttle;
 mod trail;
 mod withheld;
 
@@ -20,10 +22,11 @@ pub use device::{
     DeviceRequest, DeviceStore, DeviceToken, PresentedDevice, StoredDevice, X_TFA_DEVICE, X_TFA_REMEMBER,
 };
 pub use flow::{Claim, Flow, GateError, GatedGrant, GrantFacts, Outcome, token_flow};
+pub use meter::{Meter, SharedMeter, StoreOperation, UpstreamFailure};
 pub use moving::{Departing, TakenCode, TakenOver, Takeover};
 pub use ports::{
-    AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found, OwnerError,
-    StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault,
+    Asker, AttemptLedger, Audit, AuditEvent, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Found,
+    OwnerError, StoreError, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault,
 };
 pub use refresh::{RefreshGrant, RefreshRegistry, passed_flow, refresh_flow};
 pub use registry::{
@@ -36,5 +39,6 @@ pub use revocation::{
 };
 pub use session::{Session, SessionStore};
 pub use sign_in::{SignIn, sign_in_flow, verify_flow};
+pub use throttle::{TokenThrottle, client_network, throttled};
 pub use trail::{Actor, AuditTrail, ChangeKind, TrailEvent, TrailPage, TrailQuery};
 pub use withheld::WithheldToken;

@@ -1,11 +1,12 @@
 //! What the flow needs of the world, as traits that adapters implement.
 
-use std::future::Future;
+use std::{future::Future, net::IpAddr};
 
 use bytes::Bytes;
 
 use crate::{
     factor::{PresentedRecoveryCode, RecoveryCode},
+    headers::TraceId,
     identity::ClaimFault,
     oauth::tripwire::Tripped,
     policy::{
@@ -201,6 +202,17 @@ pub enum AuditOutcome {
     Failed,
 }
 
+/// Who asked, as far as that is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asker<'a> {
+    /// The client, as it calls itself.
+    pub client_id: Option<&'a str>,
+    /// Where it is.
+    pub address: Option<IpAddr>,
+    /// The trace that its request belongs to.
+    pub trace_id: Option<TraceId>,
+}
+
 /// One line of the audit trail. It holds no secret.
 #[derive(Debug)]
 pub enum AuditEvent<'a> {
@@ -208,6 +220,8 @@ pub enum AuditEvent<'a> {
     Grant {
         /// Whose token it was about, as far as that is known.
         subject: Option<&'a SubjectId>,
+        /// Who asked.
+        asker: Asker<'a>,
         /// How it ended.
         outcome: AuditOutcome,
         /// The factor that was verified.
@@ -216,6 +230,13 @@ pub enum AuditEvent<'a> {
         rule: Option<&'a str>,
         /// Whether it was done so. If not, the token was let out whatever the outcome.
         is_enforced: bool,
+    },
+    /// A device's token was presented that had been used before: it is remembered no more.
+    DeviceReused {
+        /// Whose device.
+        subject: &'a SubjectId,
+        /// Which one.
+        device: &'a FactorId,
     },
     /// The tripwire saw a token where none is issued.
     TokenSeen {

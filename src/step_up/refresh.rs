@@ -3,14 +3,13 @@
 //! What the gateway lets out it remembers, by a digest: whose it is, and since when. A refresh token of which
 //! nothing is remembered is one from before.
 
-use std::{future::Future, pin::pin};
+use std::future::Future;
 
 use bytes::Bytes;
 
 use super::{
-    Audit, AuditOutcome, Clock, EnrolmentStore, Flow, GateError, Orphans, Outcome, StoreError, TokenOrigin,
-    TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken,
-    flow::{Told, send_beside},
+    Audit, AuditOutcome, Clock, EnrolmentStore, Flow, GateError, GrantFacts, Orphans, Outcome, StoreError,
+    TokenOrigin, TokenOwner, TokenUpstream, UpstreamAnswer, UpstreamFault, WithheldToken, flow::Told,
 };
 use crate::{
     oauth::{
@@ -51,6 +50,8 @@ pub struct RefreshGrant {
     pub request: http::Request<Bytes>,
     /// Where the new token will come from, for whoever has to revoke it.
     pub origin: Option<TokenOrigin>,
+    /// Who asked.
+    pub facts: GrantFacts,
 }
 
 /// Sends a refresh grant upstream and says whether what comes of it may leave.
@@ -65,20 +66,18 @@ where
     A: Audit,
     O: Orphans,
 {
-    let RefreshGrant { refresh_token, request, origin } = grant;
+    let RefreshGrant { refresh_token, request, origin, facts } = grant;
     let asked = request.headers().clone();
-    let sending = pin!(flow.upstream.send(request));
-    let recalling = pin!(flow.store.recall(&refresh_token, flow.clock.now()));
-    let (answer, record) = send_beside(sending, recalling).await?;
+    let answer = flow.upstream.send(request).await?;
     match classify(answer.status(), answer.headers(), answer.body()) {
         Answer::Token => {}
         Answer::Refusal => {
-            flow.record(None, AuditOutcome::UpstreamRefused);
+            flow.record(None, facts.asker(), AuditOutcome::UpstreamRefused);
             return Ok(Outcome::Refused(answer));
         }
         Answer::Unclear(rule) => return Err(UpstreamFault::NotUnderstood(rule).into()),
     }
-    let record = record.await;
+    let record = flow.store.recall(&refresh_token, flow.clock.now()).await;
     let next = IssuedTokens::read(answer.headers(), answer.body())
         .refresh_token
         .unwrap_or_else(|| refresh_token.clone());
@@ -101,12 +100,12 @@ where
         Ok(Ok((clearance, record))) => {
             let record = record.unwrap_or_else(|| flow.begun(Basis::Password));
             flow.remember(&next, &RefreshRecord { subject: subject.clone(), ..record }).await;
-            flow.record(subject.as_ref(), AuditOutcome::ReleasedByRefresh);
+            flow.record(subject.as_ref(), facts.asker(), AuditOutcome::ReleasedByRefresh);
             Ok(Outcome::Released(withheld.release(clearance)))
         }
         Ok(Err(denial)) => {
             let is_enforced = flow.enforcement == Enforcement::On;
-            let told = Told { subject: subject.as_ref(), rule: None, is_enforced };
+            let told = Told { subject: subject.as_ref(), asker: facts.asker(), rule: None, is_enforced };
             flow.record_of(&told, AuditOutcome::Denied(denial), None);
             Ok(match flow.enforcement.unenforced() {
                 Some(unenforced) => Outcome::Released(withheld.release(unenforced.into())),
@@ -114,8 +113,13 @@ where
             })
         }
         Err(error) => {
-            flow.record(subject.as_ref(), AuditOutcome::Failed);
-            Err(error)
+            let is_enforced = flow.enforcement == Enforcement::On;
+            let told = Told { subject: subject.as_ref(), asker: facts.asker(), rule: None, is_enforced };
+            flow.record_of(&told, AuditOutcome::Failed, None);
+            let Some(unenforced) = flow.enforcement.unenforced() else { return Err(error) };
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "a refresh grant could not be decided, and nothing is enforced");
+            Ok(Outcome::Released(withheld.release(unenforced.into())))
         }
     }
 }

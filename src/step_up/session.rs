@@ -3,29 +3,54 @@
 use std::future::Future;
 
 use super::StoreError;
-use crate::types::{Secret, SubjectId, UnixTime};
+use crate::types::{FactorId, Secret, SubjectId, UnixTime};
 
 /// Somebody who has signed in.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// Who.
     pub subject: SubjectId,
-    /// Whether a factor was verified: in this session, or to begin it.
-    pub is_verified: bool,
+    /// The factors that there were when one of them was verified, in this session or to begin it; none where nothing
+    /// but a password was shown. When one of them is gone, somebody had a reason, and the session is over.
+    pub verified_beside: Vec<FactorId>,
+    /// The factors that were proposed in this session: their secrets are shown here and nowhere else.
+    pub proposed: Vec<FactorId>,
+    /// Changes that were made in it.
+    pub changes: u32,
+    /// When it began.
+    pub began_at: UnixTime,
+    /// When its end was last put off.
+    pub renewed_at: UnixTime,
     /// What every form of the session must send along: no other site's page knows it.
     pub form_token: Secret<String>,
 }
 
+impl Session {
+    /// Whether a factor was verified.
+    pub const fn is_verified(&self) -> bool {
+        !self.verified_beside.is_empty()
+    }
+}
+
 /// Where sessions are kept, under a digest of the secret that the browser holds.
 pub trait SessionStore {
-    /// Keeps a session for so many seconds from now, in the place of what was kept before.
-    fn put_session(
+    /// Keeps a new session for so many seconds from now.
+    fn begin_session(
         &self,
         secret: &Secret<String>,
         session: &Session,
         for_secs: u64,
         now: UnixTime,
     ) -> impl Future<Output = Result<(), StoreError>>;
+    /// Keeps a session in the place of what was kept before, for so many seconds from now. One that was ended meanwhile
+    /// stays so: answers whether it was there.
+    fn go_on_with_session(
+        &self,
+        secret: &Secret<String>,
+        session: &Session,
+        for_secs: u64,
+        now: UnixTime,
+    ) -> impl Future<Output = Result<bool, StoreError>>;
     /// The session, unless it is over.
     fn session(
         &self,

@@ -1,8 +1,8 @@
 //! Signing in to the gateway's own pages: the same password check, the same passcode, and no token for anybody.
 
 use super::{
-    AttemptLedger, Audit, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Flow, GateError, GatedGrant,
-    Orphans, OwnerError, TokenOwner, TokenUpstream,
+    Asker, AttemptLedger, Audit, AuditOutcome, Clock, EnrolmentStore, Fingerprints, Flow, GateError,
+    GatedGrant, Orphans, OwnerError, TokenOwner, TokenUpstream,
     flow::{Asked, Cleared, Judged, Purpose, Told},
 };
 use crate::{
@@ -18,8 +18,8 @@ pub enum SignIn {
     Yes {
         /// Who it is.
         subject: SubjectId,
-        /// Whether a factor was verified.
-        is_verified: bool,
+        /// What was verified of somebody who has a factor.
+        proof: Option<FactorVerified>,
     },
     /// The upstream refused: the password is wrong, say.
     Refused,
@@ -36,7 +36,7 @@ pub enum SignIn {
 /// change factors. Who has none yet gets in without one, to set one up.
 pub async fn sign_in_flow<S, U, C, A, O>(
     flow: &Flow<'_, S, U, C, A, O>,
-    grant: GatedGrant,
+    mut grant: GatedGrant,
 ) -> Result<SignIn, GateError>
 where
     S: EnrolmentStore + AttemptLedger + Fingerprints,
@@ -45,17 +45,31 @@ where
     A: Audit,
     O: Orphans,
 {
-    let Judged { withheld: _, subject, rule, cleared } = match flow.judge(grant, Purpose::SignIn).await? {
-        Asked::Refused(_) => return Ok(SignIn::Refused),
+    let facts = std::mem::take(&mut grant.facts);
+    let judged = flow.judge(grant, &facts, Purpose::SignIn).await?;
+    let Judged { withheld: _, subject, rule, cleared } = match judged {
+        Asked::Refused(answer) => {
+            // Whoever signs in is told of a wrong password; who runs the pages must know better.
+            if let Some(code) = refused_client(answer.body()) {
+                tracing::error!(
+                    code,
+                    "the server refuses the client of the self-service pages ([portal] client_id)"
+                );
+            }
+            return Ok(SignIn::Refused);
+        }
         Asked::Judged(judged) => judged,
     };
     let rule = rule.map(|rule| rule.name.as_str());
-    let told = Told { subject: subject.as_ref(), rule, is_enforced: true };
+    let told = Told { subject: subject.as_ref(), asker: facts.asker(), rule, is_enforced: true };
     match (cleared, subject.clone()) {
         (Ok(Cleared::Yes(clearance)), Some(subject)) => {
-            let is_verified = matches!(clearance, Clearance::Verified(_));
             flow.record_of(&told, AuditOutcome::SignedIn, None);
-            Ok(SignIn::Yes { subject, is_verified })
+            let proof = match clearance {
+                Clearance::Verified(proof) => Some(proof),
+                Clearance::Exempt(_) | Clearance::Unenforced(_) | Clearance::Continued(_) => None,
+            };
+            Ok(SignIn::Yes { subject, proof })
         }
         (Ok(Cleared::NotYet(challenge)), _) => {
             flow.record_of(&told, AuditOutcome::Challenged(challenge), None);
@@ -73,6 +87,15 @@ where
     }
 }
 
+/// The error code of a refusal that is about the client, not about the person (RFC 6749 section 5.2).
+fn refused_client(body: &[u8]) -> Option<&'static str> {
+    let refusal: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let code = refusal.get("error")?.as_str()?;
+    ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"]
+        .into_iter()
+        .find(|known| *known == code)
+}
+
 /// Verifies a passcode of somebody who has signed in, before a change that asks for it once more.
 pub async fn verify_flow<S, U, C, A, O>(
     flow: &Flow<'_, S, U, C, A, O>,
@@ -86,7 +109,7 @@ where
 {
     let enrolment = flow.store.load(subject).await?;
     let cleared = flow.clear(subject, Verdict::IfEnrolled, &enrolment, presented).await?;
-    let told = Told { subject: Some(subject), rule: None, is_enforced: true };
+    let told = Told { subject: Some(subject), asker: Asker::default(), rule: None, is_enforced: true };
     let challenge = match cleared {
         Cleared::Yes(Clearance::Verified(proof)) => {
             flow.record_of(&told, AuditOutcome::Verified, Some(proof.id()));

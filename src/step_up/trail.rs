@@ -25,6 +25,11 @@ impl Actor {
         Self(format!("self:{subject}"))
     }
 
+    /// Whether it is the subject itself.
+    pub fn is_own(&self) -> bool {
+        self.0.starts_with("self:")
+    }
+
     /// As a store kept it.
     pub const fn from_stored(text: String) -> Self {
         Self(text)

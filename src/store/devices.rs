@@ -14,11 +14,7 @@ impl Store {
         id: &FactorId,
         raw: &[u8],
     ) -> Result<StoredDevice, StoreError> {
-        let open = || self.keys.with(|ring| device_record::open(ring, subject, id, raw.to_vec()));
-        match open() {
-            Err(StoreError::Sealed { source, .. }) if self.keys.reread_after(&source) => open(),
-            other => other,
-        }
+        self.keys.opening(|ring| device_record::open(ring, subject, id, raw.to_vec()))
     }
 
     /// Writes a device over what was read, or where there was none.
@@ -28,13 +24,19 @@ impl Store {
         id: &FactorId,
         read: Option<&[u8]>,
         device: &Device,
+        factor: Option<&FactorId>,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
+        let factor = factor.map(fields::factor);
         let record = self.keys.with(|ring| device_record::seal(ring, subject, id, device))?;
         let for_secs = now.secs_until(device.forget_at);
         match &self.backend {
-            Backend::Redis(store) => store.put_device(subject, id, read, &record, for_secs).await,
-            Backend::Embedded(store) => store.put_device(subject, id, read, record, device.forget_at).await,
+            Backend::Redis(store) => {
+                store.put_device(subject, id, read, &record, factor.as_deref(), for_secs).await
+            }
+            Backend::Embedded(store) => {
+                store.put_device(subject, id, read, record, factor, device.forget_at).await
+            }
         }
     }
 }
@@ -53,7 +55,16 @@ impl DeviceStore for Store {
             Backend::Redis(store) => store.devices(subject).await?.into_iter().collect(),
             Backend::Embedded(store) => store.devices(subject).await?,
         };
-        all.iter().map(|(id, raw)| self.open_device(subject, &fields::parse_id(id)?, raw)).collect()
+        let opened = all.iter().filter_map(|(id, raw)| {
+            let device = fields::parse_id(id).and_then(|id| self.open_device(subject, &id, raw));
+            // It stands for nothing, and must not keep the others from being shown and forgotten.
+            device
+                .inspect_err(|error| {
+                    tracing::error!(error = error as &dyn std::error::Error, %subject, id, "a device is left out");
+                })
+                .ok()
+        });
+        Ok(opened.collect())
     }
 
     async fn add_device(
@@ -61,8 +72,9 @@ impl DeviceStore for Store {
         subject: &SubjectId,
         id: &FactorId,
         device: &Device,
+        factor: Option<&FactorId>,
         now: UnixTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut others = self.devices(subject).await?;
         others.sort_by_key(|other| other.device.used_at);
         let over = others.iter().filter(|other| other.device.forget_at <= now);
@@ -70,7 +82,7 @@ impl DeviceStore for Store {
         for gone in over.chain(others.iter().take(too_many)) {
             self.forget_devices(subject, Some(&gone.id)).await?;
         }
-        self.put_device(subject, id, None, device, now).await.map(drop)
+        self.put_device(subject, id, None, device, factor, now).await
     }
 
     async fn replace_device(
@@ -80,7 +92,7 @@ impl DeviceStore for Store {
         device: &Device,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        self.put_device(subject, &read.id, Some(&read.raw), device, now).await
+        self.put_device(subject, &read.id, Some(&read.raw), device, None, now).await
     }
 
     async fn forget_devices(&self, subject: &SubjectId, id: Option<&FactorId>) -> Result<usize, StoreError> {

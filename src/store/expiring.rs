@@ -31,6 +31,21 @@ impl Store {
         }
     }
 
+    /// The same in the place of what is there, if something is. Answers whether it was.
+    async fn replace_expiring(
+        &self,
+        kind: Expiring,
+        name: String,
+        record: String,
+        for_secs: u64,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.replace_expiring(kind, &name, &record, for_secs).await,
+            Backend::Embedded(store) => store.replace_expiring(kind, name, record, for_secs, now).await,
+        }
+    }
+
     async fn get_expiring(
         &self,
         kind: Expiring,
@@ -67,7 +82,7 @@ impl RefreshRegistry for Store {
 }
 
 impl SessionStore for Store {
-    async fn put_session(
+    async fn begin_session(
         &self,
         secret: &Secret<String>,
         session: &Session,
@@ -79,16 +94,24 @@ impl SessionStore for Store {
         self.put_expiring(Expiring::Session, name, record, for_secs, now).await
     }
 
+    async fn go_on_with_session(
+        &self,
+        secret: &Secret<String>,
+        session: &Session,
+        for_secs: u64,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let name = session_record::name(secret);
+        let record = self.keys.with(|ring| session_record::seal(ring, &name, session))?;
+        self.replace_expiring(Expiring::Session, name, record, for_secs, now).await
+    }
+
     async fn session(&self, secret: &Secret<String>, now: UnixTime) -> Result<Option<Session>, StoreError> {
         let name = session_record::name(secret);
         let Some(record) = self.get_expiring(Expiring::Session, name.clone(), now).await? else {
             return Ok(None);
         };
-        let open = || self.keys.with(|ring| session_record::open(ring, &name, &record));
-        match open() {
-            Err(StoreError::Sealed { source, .. }) if self.keys.reread_after(&source) => open().map(Some),
-            other => other.map(Some),
-        }
+        self.keys.opening(|ring| session_record::open(ring, &name, &record)).map(Some)
     }
 
     async fn end_session(&self, secret: &Secret<String>) -> Result<(), StoreError> {

@@ -62,6 +62,11 @@ impl<'a> Field<'a> {
     }
 }
 
+/// The field of a factor that counts.
+pub(super) fn factor(id: &FactorId) -> String {
+    if id.as_str() == PLAIN_FACTOR { PLAIN.to_owned() } else { totp(id) }
+}
+
 /// The field of a factor.
 pub(super) fn totp(id: &FactorId) -> String {
     format!("{TOTP}{id}")
@@ -139,11 +144,7 @@ pub(super) fn open_factor(
     record: &[u8],
 ) -> Result<Factor, StoreError> {
     let id = parse_id(id)?;
-    let attempt = || keys.with(|ring| record::open(ring, subject, &id, state, record));
-    match attempt() {
-        Err(StoreError::Sealed { source, .. }) if keys.reread_after(&source) => attempt(),
-        other => other,
-    }
+    keys.opening(|ring| record::open(ring, subject, &id, state, record))
 }
 
 pub(super) fn open_plain(secret: &[u8], settings: &StoreSettings) -> Result<Factor, StoreError> {

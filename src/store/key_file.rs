@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, Metadata},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     sealing::{KEY_BYTES, KeyId, KeyRing, SealingError},
+    step_up::StoreError,
     types::{Secret, UnixTime},
 };
 
@@ -144,6 +145,17 @@ impl KeySource {
     /// Uses the keys.
     pub(super) fn with<T>(&self, work: impl FnOnce(&KeyRing) -> T) -> T {
         work(&self.ring.borrow())
+    }
+
+    /// Opens something, and tries once more where the file holds other keys by now.
+    pub(super) fn opening<T>(
+        &self,
+        open: impl Fn(&KeyRing) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.with(&open) {
+            Err(StoreError::Sealed { source, .. }) if self.reread_after(&source) => self.with(&open),
+            other => other,
+        }
     }
 
     /// Whether it is worth trying again after this error: the file holds other keys now.
@@ -276,6 +288,13 @@ fn write(path: &Path, keys: &Keys) -> Result<(), KeyFileError> {
             tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(directory)?;
         file.write_all(text.as_bytes())?;
         file.write_all(b"\n")?;
+        // Whoever adds a key as root must not take the file from the gateway's user.
+        if let Ok(old) = fs::metadata(path)
+            && let new = file.as_file().metadata()?
+            && (old.uid(), old.gid()) != (new.uid(), new.gid())
+        {
+            fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
+        }
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         File::open(directory)?.sync_all()

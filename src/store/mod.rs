@@ -20,10 +20,11 @@ mod refresh_record;
 mod registry;
 mod revocations;
 mod session_record;
+mod throttle;
 mod trail;
 mod trail_record;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use self::expiring::Expiring;
 
@@ -34,13 +35,13 @@ use self::{
 };
 pub use self::{
     embedded::{EmbeddedOpenError, EmbeddedSettings},
-    redis::{RedisSettings, RedisUrlFault},
+    redis::{RedisSettings, RedisTls, RedisTlsFault, RedisUrlFault},
 };
 use crate::{
     factor::{PresentedRecoveryCode, RecoveryCode, totp::TotpParameters},
     policy::lockout::{Attempt, Lockout, Settlement},
     sealing::Fingerprint,
-    step_up::{AttemptLedger, EnrolmentStore, Fingerprints, Found, StoreError},
+    step_up::{AttemptLedger, EnrolmentStore, Fingerprints, Found, SharedMeter, StoreError, StoreOperation},
     types::{SubjectId, UnixTime},
 };
 
@@ -57,7 +58,7 @@ impl std::fmt::Display for StoreChoice {
     /// Without user name and password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Redis(_) => f.write_str("Redis"),
+            Self::Redis(settings) => settings.fmt(f),
             Self::Embedded(settings) => write!(f, "embedded, {}", settings.path.display()),
         }
     }
@@ -120,6 +121,14 @@ impl Opener {
                 let database = Database::open(embedded, settings.must_exist)?;
                 // Only a store that holds nothing may be given new keys: others are sealed with lost ones.
                 if database.is_new() {
+                    if key_file.exists() {
+                        tracing::warn!(
+                            store = %embedded.path.display(),
+                            "nobody is enrolled, so that every password is enough, and yet there is a key file: if \
+                             somebody was enrolled before, stop and restore the store; [store] must_exist = true \
+                             refuses an empty one"
+                        );
+                    }
                     key_file::create_if_absent(&key_file, now)?;
                 }
                 key_file::load(&key_file)?;
@@ -131,16 +140,19 @@ impl Opener {
 
     /// The store of one runtime thread.
     pub fn open(&self) -> Result<Store, StoreOpenError> {
+        self.open_with(self.settings)
+    }
+
+    /// The same, with other settings. What a gateway knows of its store stays: whether it must exist, too.
+    pub fn open_with(&self, settings: StoreSettings) -> Result<Store, StoreOpenError> {
         let keys = KeySource::open(&self.key_file)?;
         let backend = match &self.source {
             Source::Redis(redis, marker) => {
-                Backend::Redis(Box::new(RedisStore::new(redis, marker.clone(), self.settings)))
+                Backend::Redis(Box::new(RedisStore::new(redis, marker.clone(), settings)))
             }
-            Source::Embedded(database) => {
-                Backend::Embedded(EmbeddedStore::new(database.clone(), self.settings))
-            }
+            Source::Embedded(database) => Backend::Embedded(EmbeddedStore::new(database.clone(), settings)),
         };
-        Ok(Store { backend, keys, settings: self.settings })
+        Ok(Store { backend, keys, settings, meter: None })
     }
 }
 
@@ -149,6 +161,21 @@ pub struct Store {
     backend: Backend,
     keys: KeySource,
     settings: StoreSettings,
+    meter: Option<SharedMeter>,
+}
+
+impl Store {
+    /// Measures how long it takes.
+    #[must_use]
+    pub fn metered(self, meter: SharedMeter) -> Self {
+        Self { meter: Some(meter), ..self }
+    }
+
+    fn measure<T>(&self, operation: StoreOperation, started: Instant, done: &Result<T, StoreError>) {
+        if let Some(meter) = &self.meter {
+            meter.store(operation, started.elapsed(), done.as_ref().err());
+        }
+    }
 }
 
 enum Backend {
@@ -158,8 +185,11 @@ enum Backend {
 
 impl EnrolmentStore for Store {
     async fn find(&self, name: &SubjectId) -> Result<Found, StoreError> {
-        let fields = self.fields(name).await?;
-        fields::open(&self.keys, name, &fields, &self.settings)
+        let started = Instant::now();
+        let fields = self.fields(name).await;
+        let found = fields.and_then(|fields| fields::open(&self.keys, name, &fields, &self.settings));
+        self.measure(StoreOperation::Find, started, &found);
+        found
     }
 }
 
@@ -170,10 +200,13 @@ impl AttemptLedger for Store {
         attempt: &Attempt,
         now: UnixTime,
     ) -> Result<Settlement, StoreError> {
-        match &self.backend {
+        let started = Instant::now();
+        let settled = match &self.backend {
             Backend::Redis(store) => store.settle(subject, attempt).await,
             Backend::Embedded(store) => store.settle(subject, attempt, now).await,
-        }
+        };
+        self.measure(StoreOperation::Settle, started, &settled);
+        settled
     }
 }
 
@@ -188,7 +221,7 @@ impl Fingerprints for Store {
         code: &RecoveryCode,
         presented: &PresentedRecoveryCode,
     ) -> bool {
-        let fits = self.keys.with(|ring| recovery_record::fits(ring, subject, code, presented));
+        let fits = self.keys.opening(|ring| recovery_record::fits(ring, subject, code, presented));
         fits.unwrap_or_else(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, %subject, "a recovery code cannot be used");
             false

@@ -106,7 +106,7 @@ pub(super) fn departing(
             Field::Plain => factors.push(fields::open_plain(value, settings)?),
             Field::Recovery(id) => {
                 let id = fields::parse_id(id)?;
-                let digest = keys.with(|ring| recovery_record::open(ring, name, &id, value))?;
+                let digest = keys.opening(|ring| recovery_record::open(ring, name, &id, value))?;
                 recovery_codes.push((id, digest));
             }
             Field::Alias | Field::Pending(_) | Field::Unknown => {}

@@ -58,11 +58,7 @@ impl Store {
         fields: &Fields,
         work: impl Fn(Editor<'_>) -> Edit<T>,
     ) -> Edit<T> {
-        let edited = || self.keys.with(|ring| work(Editor { ring, subject, fields }));
-        match edited() {
-            Err(StoreError::Sealed { source, .. }) if self.keys.reread_after(&source) => edited(),
-            other => other,
-        }
+        self.keys.opening(|ring| work(Editor { ring, subject, fields }))
     }
 
     async fn both_ledgers(&self, subject: &SubjectId) -> Result<(Ledger, Ledger), StoreError> {
@@ -88,7 +84,7 @@ impl EnrolmentRegistry for Store {
 
     async fn pending(&self, subject: &SubjectId, id: &FactorId, now: UnixTime) -> Result<Factor, StoreError> {
         let fields = self.fields(subject).await?;
-        self.keys.with(|ring| Editor { ring, subject, fields: &fields }.pending(id, now))
+        self.keys.opening(|ring| Editor { ring, subject, fields: &fields }.pending(id, now))
     }
 
     async fn confirm(

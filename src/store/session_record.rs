@@ -5,19 +5,23 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{envelope, record::malformed};
+use super::{envelope, fields, record::malformed};
 use crate::{
     identity::fold_username,
     sealing::KeyRing,
     step_up::{Session, StoreError},
-    types::{FactorId, Secret},
+    types::{FactorId, Secret, UnixTime},
 };
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
     subject: String,
-    is_verified: bool,
+    verified_beside: Vec<String>,
+    proposed: Vec<String>,
+    changes: u32,
+    began_at: u64,
+    renewed_at: u64,
     form_token: String,
 }
 
@@ -30,7 +34,11 @@ pub(super) fn name(secret: &Secret<String>) -> String {
 pub(super) fn seal(ring: &KeyRing, name: &str, session: &Session) -> Result<String, StoreError> {
     let content = Content {
         subject: session.subject.as_str().to_owned(),
-        is_verified: session.is_verified,
+        verified_beside: session.verified_beside.iter().map(ToString::to_string).collect(),
+        proposed: session.proposed.iter().map(ToString::to_string).collect(),
+        changes: session.changes,
+        began_at: session.began_at.as_secs(),
+        renewed_at: session.renewed_at.as_secs(),
         form_token: session.form_token.expose().clone(),
     };
     let plain =
@@ -46,12 +54,22 @@ pub(super) fn open(ring: &KeyRing, name: &str, record: &[u8]) -> Result<Session,
             Ok(factor) => StoreError::Sealed { factor, source },
             Err(error) => StoreError::Failed(error.into()),
         })?;
-    let Content { subject, is_verified, form_token } = serde_json::from_slice(plain.expose())
+    // One of an older version is over.
+    let content: Content = serde_json::from_slice(plain.expose())
         .map_err(|_| fault("what is sealed must be what was sealed"))?;
-    let subject = fold_username(&subject).map_err(|_| fault("its subject must be a folded user name"))?;
-    Ok(Session { subject, is_verified, form_token: Secret::new(form_token) })
+    let factors = |ids: &[String]| ids.iter().map(|id| fields::parse_id(id)).collect::<Result<Vec<_>, _>>();
+    Ok(Session {
+        subject: fold_username(&content.subject)
+            .map_err(|_| fault("its subject must be a folded user name"))?,
+        verified_beside: factors(&content.verified_beside)?,
+        proposed: factors(&content.proposed)?,
+        changes: content.changes,
+        began_at: UnixTime::from_secs(content.began_at),
+        renewed_at: UnixTime::from_secs(content.renewed_at),
+        form_token: Secret::new(content.form_token),
+    })
 }
 
 fn associated_data(name: &str) -> Vec<u8> {
-    envelope::associated_data(&[b"tfa-gateway session v1", name.as_bytes()])
+    envelope::associated_data(&[b"tfa-gateway session v2", name.as_bytes()])
 }

@@ -3,6 +3,16 @@
 use super::{Backend, Store, trail_record};
 use crate::step_up::{AuditTrail, StoreError, TrailEvent, TrailPage, TrailQuery};
 
+impl Store {
+    /// Keeps an audit event of a grant, as a line of JSON, for whoever reads the stream. The embedded store has none.
+    pub async fn keep_event(&self, event: &str) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.keep_event(event).await,
+            Backend::Embedded(_) => Err(StoreError::Refused("the embedded store keeps no events")),
+        }
+    }
+}
+
 impl AuditTrail for Store {
     async fn append(&self, event: &TrailEvent) -> Result<(), StoreError> {
         let record = trail_record::encode(event);

@@ -5,10 +5,17 @@
 
 mod audit;
 mod clock;
+mod events;
+mod instruments;
 mod log;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod spans;
 
-pub use audit::LogAudit;
+pub use audit::{AuditLog, ChallengeNews};
 pub use clock::SystemClock;
+pub use events::{AuditFile, AuditTarget, EventSender, write_events};
 pub use log::{LogFormat, LogGuard, LogSettings, init};
-pub use metrics::{METRICS_MEDIA_TYPE, Metrics};
+pub use metrics::{METRICS_MEDIA_TYPE, Metrics, RequestRoute};
+#[cfg(feature = "otlp")]
+pub use spans::Spans;

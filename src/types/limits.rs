@@ -43,6 +43,8 @@ pub const RECOVERY_CODE_BYTES: usize = 10;
 pub const RECOVERY_CODE_CHARACTERS_MIN: usize = 9;
 /// Characters of a recovery code that is taken over: Drupal's `tfa_basic` makes eight digits.
 pub const RECOVERY_CODE_CHARACTERS_TAKEN_OVER_MIN: usize = 8;
+/// Bytes of a recovery code that is taken over, as it is written.
+pub const RECOVERY_CODE_BYTES_TAKEN_OVER_MAX: usize = 40;
 /// Recovery codes that a subject may have, those that were taken over from another system included.
 pub const RECOVERY_CODES_MAX: usize = 20;
 /// Seconds within which a factor that was proposed must be confirmed.
@@ -55,6 +57,11 @@ pub const TRAIL_EVENTS_MAX: i64 = 100_000;
 pub const LIST_PAGE_MAX: usize = 1000;
 /// Bytes of a form of the self-service pages.
 pub const PORTAL_FORM_BYTES_MAX: usize = 16 * 1024;
+/// Seconds after which a session of the self-service pages ends, whatever was done in it.
+pub const PORTAL_SESSION_SECS_MAX: u64 = 3600;
+/// Changes that are made in one session of the self-service pages. Nobody needs a tenth of them, and each leaves a
+/// trace.
+pub const PORTAL_CHANGES_MAX: u32 = 100;
 /// Bytes of the picture on the self-service pages.
 pub const LOGO_BYTES_MAX: u64 = 256 * 1024;
 /// Devices that are remembered for a subject; one more takes the place of the one that was used least lately.

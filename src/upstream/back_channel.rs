@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::{ClientTls, Destination, UpstreamSettings, UpstreamUrl};
+
 /// How long the upstream may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -13,18 +15,25 @@ pub struct BackChannel {
 }
 
 impl BackChannel {
-    /// A client for the upstream at `url`. It follows no redirect and uses no proxy of the environment.
-    pub fn new(url: impl Into<String>) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
-            .build()?;
-        Ok(Self { client, url: url.into() })
+    /// A client for the upstream.
+    pub fn new(upstream: &UpstreamSettings) -> Result<Self, reqwest::Error> {
+        let client = client_of(&upstream.url, upstream.tls.as_ref()).timeout(TIMEOUT).build()?;
+        Ok(Self { client, url: upstream.url.origin() })
     }
 
     /// Whether the upstream answers at all; any status will do.
     pub async fn ping(&self) -> Result<(), reqwest::Error> {
         self.client.head(&self.url).send().await.map(drop)
+    }
+}
+
+/// A client that reaches a server as the data plane does. It follows no redirect, which might lead a token to somebody
+/// else, and uses no proxy of the environment.
+pub(super) fn client_of(server: &UpstreamUrl, tls: Option<&ClientTls>) -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    match (server.destination(), tls) {
+        (Destination::Unix(path), _) => client.unix_socket(path),
+        (Destination::Tcp(..), Some(tls)) => client.tls_backend_preconfigured(tls.config().as_ref().clone()),
+        (Destination::Tcp(..), None) => client,
     }
 }

@@ -1,10 +1,8 @@
 //! Bodies on their way up and down. They stream frame by frame, trailers included.
 
 use std::{
-    cell::Cell,
     future::Future as _,
     pin::Pin,
-    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -16,33 +14,16 @@ use std::{
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
-use super::pool::{Lease, TunnelPlace};
+use super::{
+    Progress,
+    pool::{Lease, TunnelPlace},
+};
 use crate::headers::drop_ambiguous_names;
 
 /// How long a client that wants to be told to go on waits for an upstream that does not say so.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// When a request's body last moved, for the time an upstream is given starts then.
-#[derive(Debug, Clone)]
-pub struct Progress(Rc<Cell<Instant>>);
-
-impl Progress {
-    /// It moves now.
-    pub fn start() -> Self {
-        Self(Rc::new(Cell::new(Instant::now())))
-    }
-
-    /// When it last moved.
-    pub fn last(&self) -> Instant {
-        self.0.get()
-    }
-
-    fn note(&self) {
-        self.0.set(Instant::now());
-    }
-}
 
 /// Whether a client that asked first (`Expect: 100-continue`, RFC 9110 section 10.1.1) may send its body.
 ///
@@ -195,8 +176,14 @@ fn poll_client(
     progress: &Progress,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    let mut frame = ready!(Pin::new(body).poll_frame(cx));
-    progress.note();
+    let Poll::Ready(mut frame) = Pin::new(body).poll_frame(cx) else {
+        progress.waits();
+        return Poll::Pending;
+    };
+    let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+    if let Err(fault) = progress.moved(data.map_or(0, Bytes::len)) {
+        return Poll::Ready(Some(Err(fault.into())));
+    }
     // Some servers merge trailers into the headers.
     if let Some(Ok(frame)) = &mut frame
         && let Some(trailers) = frame.trailers_mut()

@@ -1,18 +1,18 @@
 //! A new connection to the upstream.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     task::{AbortHandle, spawn_local},
 };
 use tokio_rustls::TlsConnector;
 
-use super::{UpstreamBody, UpstreamError, UpstreamUrl};
+use super::{ClientTls, Destination, UpstreamBody, UpstreamError, UpstreamUrl};
 
 /// Bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -24,9 +24,20 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Reads the system's certificate authorities when the upstream is `https`.
-    pub(super) fn new(url: UpstreamUrl) -> Result<Self, UpstreamError> {
-        let tls = if url.is_tls() { Some(tls(&url)?) } else { None };
+    /// Reads the system's certificate authorities when the upstream is `https` and no others were named.
+    pub(super) fn new(url: UpstreamUrl, tls: Option<&ClientTls>) -> Result<Self, UpstreamError> {
+        let tls = match url.destination() {
+            Destination::Tcp(host, _) if url.is_tls() => {
+                let name = ServerName::try_from(host.to_owned());
+                let name = name.map_err(|error| UpstreamError::Tls(error.into()))?;
+                let tls = match tls {
+                    Some(tls) => tls.clone(),
+                    None => ClientTls::load(None, None).map_err(|fault| UpstreamError::Tls(fault.into()))?,
+                };
+                Some((TlsConnector::from(tls.config()), name))
+            }
+            Destination::Tcp(..) | Destination::Unix(_) => None,
+        };
         Ok(Self { url, tls })
     }
 
@@ -40,15 +51,19 @@ impl Connector {
         &self,
         until_closed: impl Sized + 'static,
     ) -> Result<(SendRequest<UpstreamBody>, AbortHandle), UpstreamError> {
-        let stream = TcpStream::connect((self.url.host(), self.url.port()))
-            .await
-            .map_err(UpstreamError::Unreachable)?;
-        stream.set_nodelay(true).map_err(UpstreamError::Unreachable)?;
+        let unreachable = |error: io::Error| UpstreamError::Unreachable(error);
+        let (host, port) = match self.url.destination() {
+            Destination::Unix(path) => {
+                return handshake(UnixStream::connect(path).await.map_err(unreachable)?, until_closed).await;
+            }
+            Destination::Tcp(host, port) => (host, port),
+        };
+        let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
         match &self.tls {
             None => handshake(stream, until_closed).await,
             Some((connector, name)) => {
-                let stream =
-                    connector.connect(name.clone(), stream).await.map_err(UpstreamError::Unreachable)?;
+                let stream = connector.connect(name.clone(), stream).await.map_err(unreachable)?;
                 handshake(stream, until_closed).await
             }
         }
@@ -73,23 +88,4 @@ where
         drop(until_closed);
     });
     Ok((sender, task.abort_handle()))
-}
-
-fn tls(url: &UpstreamUrl) -> Result<(TlsConnector, ServerName<'static>), UpstreamError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| UpstreamError::Tls(error);
-    let loaded = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(loaded.certs);
-    if added == 0 {
-        let why = "the system has no certificate authorities (on Debian: apt-get install ca-certificates)";
-        return Err(failed(io::Error::new(io::ErrorKind::NotFound, why).into()));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.into()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from(url.host().to_owned()).map_err(|error| failed(error.into()))?;
-    Ok((TlsConnector::from(Arc::new(config)), name))
 }

@@ -51,7 +51,7 @@ impl EndpointUrl {
     pub(super) fn absolute(&self, upstream: &UpstreamUrl, token: &str) -> Secret<String> {
         let server = self.origin.as_ref().unwrap_or(upstream);
         let encoded = Zeroizing::new(utf8_percent_encode(token, ENCODED).to_string());
-        Secret::new(format!("{server}{}", self.path.replacen(TOKEN, &encoded, 1)))
+        Secret::new(format!("{}{}", server.origin(), self.path.replacen(TOKEN, &encoded, 1)))
     }
 
     /// As it was configured, on the upstream or elsewhere.

@@ -7,24 +7,31 @@
 mod back_channel;
 mod body;
 mod client_credentials;
+mod client_tls;
 mod connect;
+mod detached;
 mod endpoint_url;
 mod error;
 mod pool;
+mod progress;
 mod revocation;
+mod slots;
 mod token;
 mod token_server;
 mod url;
 
 pub use back_channel::BackChannel;
-pub use body::{AnswerBody, ContinueGate, Progress, UpstreamBody};
+pub use body::{AnswerBody, ContinueGate, UpstreamBody};
 pub use client_credentials::ClientCredentials;
+pub use client_tls::{ClientTls, ClientTlsFault};
+pub use detached::Detached;
 pub use endpoint_url::EndpointUrl;
 pub use error::UpstreamError;
 pub use pool::{Pool, TunnelPlace, UpstreamSettings};
+pub use progress::{Progress, UploadFault, UploadLimits};
 pub use revocation::{
     OrphanInbox, OrphanSender, RevocationChannel, RevocationClient, RevocationEndpoint, RevocationSettings,
     RevocationStyle, RevocationUrlFault, RevocationWorker, orphans,
 };
 pub use token_server::{OwnerSource, Question, TokenServer};
-pub use url::{UpstreamUrl, UpstreamUrlFault};
+pub use url::{Destination, UpstreamUrl, UpstreamUrlFault};

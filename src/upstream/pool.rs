@@ -14,13 +14,20 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{AnswerBody, Progress, UpstreamBody, UpstreamError, UpstreamUrl, connect::Connector};
+use super::{
+    AnswerBody, ClientTls, Progress, UploadLimits, UpstreamBody, UpstreamError, UpstreamUrl,
+    connect::Connector,
+    slots::{Slot, Slots, Use},
+};
+use crate::step_up::SharedMeter;
 
 /// How the upstream is reached.
 #[derive(Debug, Clone)]
 pub struct UpstreamSettings {
     /// Where it is.
     pub url: UpstreamUrl,
+    /// Whom it trusts and what it shows, for `https`; without it, it trusts whom the system trusts.
+    pub tls: Option<ClientTls>,
     /// From nothing to a connection, TLS included.
     pub connect_timeout: Duration,
     /// From the last byte of a request to the head of its answer.
@@ -29,24 +36,28 @@ pub struct UpstreamSettings {
     pub idle_timeout: Duration,
     /// Connections of one thread, idle ones and tunnels included.
     pub connections_max: usize,
+    /// Requests of one thread that wait for a connection.
+    pub queue_max: usize,
+    /// How long they wait.
+    pub queue_timeout: Duration,
 }
 
 impl UpstreamSettings {
     /// The defaults: 2 s to connect, 60 s to answer, 4 s idle (below the 5 s of Apache and Node, so that the
-    /// upstream is not the one who closes), 1024 connections.
+    /// upstream is not the one who closes), 1024 connections, and 256 requests that wait a second for one.
     pub const fn at(url: UpstreamUrl) -> Self {
         Self {
             url,
+            tls: None,
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(4),
             connections_max: 1024,
+            queue_max: 256,
+            queue_timeout: Duration::from_secs(1),
         }
     }
 }
-
-/// One in so many connections is never used for an upload.
-const RESERVED_PART: usize = 8;
 
 /// A thread's connections. Cheap to clone.
 #[derive(Clone)]
@@ -59,9 +70,21 @@ struct Inner {
     idle: RefCell<Vec<Idle>>,
     /// Whether [`close_unused`] runs.
     is_watched: Cell<bool>,
-    open: Rc<Cell<usize>>,
-    /// Those that a client's body goes over, or its answer comes back on.
-    uploads: Rc<Cell<usize>>,
+    open: Rc<OpenConnections>,
+    slots: Rc<Slots>,
+    meter: Option<SharedMeter>,
+}
+
+/// The connections that are open, counted for the limit and for whoever measures.
+struct OpenConnections {
+    count: Cell<usize>,
+    meter: Option<SharedMeter>,
+}
+
+impl fmt::Debug for OpenConnections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OpenConnections").field(&self.count).finish()
+    }
 }
 
 struct Connection {
@@ -98,7 +121,7 @@ struct Idle {
 pub(super) struct Lease {
     connection: Connection,
     pool: Rc<Inner>,
-    _upload: Option<Counted>,
+    slot: Slot,
 }
 
 impl fmt::Debug for Lease {
@@ -122,7 +145,7 @@ impl Lease {
     /// Keeps nothing but the place among the connections, for a tunnel.
     pub(super) fn into_place(self) -> TunnelPlace {
         self.connection.closing.leave();
-        TunnelPlace { _counted: self.connection.counted }
+        TunnelPlace { _counted: self.connection.counted, _slot: self.slot }
     }
 }
 
@@ -130,6 +153,7 @@ impl Lease {
 #[derive(Debug)]
 pub struct TunnelPlace {
     _counted: Rc<Counted>,
+    _slot: Slot,
 }
 
 /// Closes connections that were not used for so long, until there are none left.
@@ -145,32 +169,45 @@ async fn close_unused(pool: Weak<Inner>) {
 
 /// Counts an open connection for as long as it lives.
 #[derive(Debug)]
-struct Counted(Rc<Cell<usize>>);
+struct Counted(Rc<OpenConnections>);
 
 impl Counted {
-    fn new(open: &Rc<Cell<usize>>) -> Self {
-        open.set(open.get() + 1);
+    fn new(open: &Rc<OpenConnections>) -> Self {
+        open.count.set(open.count.get() + 1);
+        if let Some(meter) = &open.meter {
+            meter.upstream_connections(1);
+        }
         Self(Rc::clone(open))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.0.count.set(self.0.count.get().saturating_sub(1));
+        if let Some(meter) = &self.0.meter {
+            meter.upstream_connections(-1);
+        }
     }
 }
 
 impl Pool {
+    /// A meter like its own, for connections beside it.
+    pub(super) fn meter(&self) -> Option<SharedMeter> {
+        self.0.meter.clone()
+    }
+
     /// No connection is opened yet.
-    pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
-        let connector = Connector::new(settings.url.clone())?;
+    pub fn new(settings: UpstreamSettings, meter: Option<SharedMeter>) -> Result<Self, UpstreamError> {
+        let UpstreamSettings { connections_max, queue_max, queue_timeout, .. } = settings;
+        let connector = Connector::new(settings.url.clone(), settings.tls.as_ref())?;
         Ok(Self(Rc::new(Inner {
             settings,
             connector,
             idle: RefCell::default(),
             is_watched: Cell::new(false),
-            open: Rc::default(),
-            uploads: Rc::default(),
+            open: Rc::new(OpenConnections { count: Cell::new(0), meter: meter.clone() }),
+            meter,
+            slots: Slots::new(connections_max, queue_max, queue_timeout),
         })))
     }
 
@@ -189,14 +226,50 @@ impl Pool {
         self.0.settings.response_timeout
     }
 
-    /// Sends a request and waits for the head of its answer; `progress` is that of its body. The time limit
+    /// Sends a request of the gateway's own and waits for the head of its answer.
+    pub async fn send(&self, request: Request<UpstreamBody>) -> Result<Response<AnswerBody>, UpstreamError> {
+        self.send_as(Use::Own, request, &Progress::start(UploadLimits::NONE)).await
+    }
+
+    /// Sends a client's request and waits for the head of its answer; `progress` is that of its body. The time limit
     /// starts anew with every piece of the body.
-    pub async fn send(
+    pub async fn relay(
         &self,
+        request: Request<UpstreamBody>,
+        progress: &Progress,
+    ) -> Result<Response<AnswerBody>, UpstreamError> {
+        let what = if request.body().is_upload() { Use::Upload } else { Use::Relay };
+        self.send_as(what, request, progress).await
+    }
+
+    async fn send_as(
+        &self,
+        what: Use,
+        request: Request<UpstreamBody>,
+        progress: &Progress,
+    ) -> Result<Response<AnswerBody>, UpstreamError> {
+        let started = Instant::now();
+        let answered = self.send_unmeasured(what, request, progress).await;
+        if let Some(meter) = &self.0.meter {
+            match &answered {
+                Ok(_) => meter.upstream(started.elapsed(), None),
+                Err(error) => {
+                    if let Some(failure) = error.as_failure() {
+                        meter.upstream(started.elapsed(), Some(failure));
+                    }
+                }
+            }
+        }
+        answered
+    }
+
+    async fn send_unmeasured(
+        &self,
+        what: Use,
         mut request: Request<UpstreamBody>,
         progress: &Progress,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
-        let mut upload = self.0.begin_upload(request.body())?;
+        let slot = self.0.slots.enter(what).await?;
         loop {
             let (mut connection, is_reused) = match self.0.take_idle() {
                 Some(connection) => (connection, true),
@@ -208,7 +281,7 @@ impl Pool {
             };
             match answer {
                 Ok(response) => {
-                    let lease = Lease { connection, pool: Rc::clone(&self.0), _upload: upload.take() };
+                    let lease = Lease { connection, pool: Rc::clone(&self.0), slot };
                     let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                     let answer = if is_tunnel { AnswerBody::of_tunnel } else { AnswerBody::new };
                     return Ok(response.map(|body| answer(body, lease)));
@@ -224,19 +297,6 @@ impl Pool {
 }
 
 impl Inner {
-    /// Uploads leave some connections to others: whoever sends slowly must not keep everybody else from logging in.
-    fn begin_upload(&self, body: &UpstreamBody) -> Result<Option<Counted>, UpstreamError> {
-        if !body.is_upload() {
-            return Ok(None);
-        }
-        let connections_max = self.settings.connections_max;
-        let reserve = connections_max.div_ceil(RESERVED_PART).min(connections_max - 1);
-        if self.uploads.get() >= connections_max - reserve {
-            return Err(UpstreamError::Exhausted(connections_max));
-        }
-        Ok(Some(Counted::new(&self.uploads)))
-    }
-
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         // One that is not ready has an answer that overtook its request; it may still be sending.
@@ -261,7 +321,7 @@ impl Inner {
     }
 
     async fn connect(&self) -> Result<Connection, UpstreamError> {
-        if self.open.get() >= self.settings.connections_max {
+        if self.open.count.get() >= self.settings.connections_max {
             return Err(UpstreamError::Exhausted(self.settings.connections_max));
         }
         let counted = Rc::new(Counted::new(&self.open));
@@ -276,20 +336,20 @@ impl Inner {
     }
 }
 
-/// Waits for a future until `limit` has passed since the last progress.
+/// Waits for a future until `limit` has passed since the last progress, or the client is too slow.
 async fn within<F: Future + Unpin>(
     limit: Duration,
     progress: &Progress,
     mut work: F,
 ) -> Result<F::Output, UpstreamError> {
     loop {
-        let deadline = progress.last() + limit;
         tokio::select! {
             biased;
             done = &mut work => return Ok(done),
-            () = sleep_until(deadline) => {
-                if progress.last() + limit <= Instant::now() {
-                    return Err(UpstreamError::Timeout(limit));
+            () = sleep_until(progress.look_at(limit)) => {
+                let late = progress.late(limit);
+                if late.at() <= Instant::now() {
+                    return Err(late.into());
                 }
             }
         }

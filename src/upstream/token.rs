@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::{Pool, Progress, UpstreamBody, UpstreamError};
+use super::{Pool, UpstreamBody, UpstreamError};
 use crate::{
     headers::remove_from_response,
     step_up::{TokenUpstream, UpstreamAnswer, UpstreamFault},
@@ -13,7 +13,7 @@ use crate::{
 
 impl TokenUpstream for Pool {
     async fn send(&self, request: Request<Bytes>) -> Result<UpstreamAnswer, UpstreamFault> {
-        let answer = Self::send(self, request.map(UpstreamBody::full), &Progress::start()).await?;
+        let answer = Self::send(self, request.map(UpstreamBody::full)).await?;
         let (mut head, body) = answer.into_parts();
         remove_from_response(&mut head.headers, false);
         // Read to the end even if the token will be withheld: its connection is used again.
@@ -37,6 +37,7 @@ impl From<UpstreamError> for UpstreamFault {
             UpstreamError::Unreachable(_)
             | UpstreamError::ConnectTimeout(_)
             | UpstreamError::Broken(_)
+            | UpstreamError::SlowUpload
             | UpstreamError::Tls(_) => Self::Unreachable(error.into()),
         }
     }

@@ -63,7 +63,9 @@ impl TokenServer {
     pub fn new(pool: &Pool, source: OwnerSource, settings: &UpstreamSettings) -> Result<Self, UpstreamError> {
         let asking = match &source {
             OwnerSource::Asked { url, .. } => match url.origin() {
-                Some(origin) => Pool::new(UpstreamSettings { url: origin.clone(), ..settings.clone() })?,
+                Some(origin) => {
+                    Pool::new(UpstreamSettings { url: origin.clone(), ..settings.clone() }, pool.meter())?
+                }
                 None => pool.clone(),
             },
             OwnerSource::Username | OwnerSource::Jwt(_) | OwnerSource::Response(_) => pool.clone(),

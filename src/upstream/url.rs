@@ -1,26 +1,55 @@
 //! Where the upstream is.
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use http::{HeaderValue, Uri};
 
-/// An `http://` or `https://` URL of a host and nothing more.
+/// An `http://` or `https://` URL of a host and nothing more, or `unix:` and the path of a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
     is_tls: bool,
-    host: String,
-    port: u16,
+    place: Place,
     authority: HeaderValue,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+/// Where a connection leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination<'a> {
+    /// A host name, or an address without brackets, and a port.
+    Tcp(&'a str, u16),
+    /// A socket of this machine.
+    Unix(&'a Path),
 }
 
 /// Why a URL cannot be the upstream's. It does not repeat the URL, which may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be http://HOST[:PORT] or https://HOST[:PORT], without a path, a query or a user name")]
+#[error(
+    "must be http://HOST[:PORT] or https://HOST[:PORT], without a path, a query or a user name, or unix:/PATH"
+)]
 pub struct UpstreamUrlFault;
 
 impl UpstreamUrl {
     /// Parses the configured URL.
     pub fn parse(text: &str) -> Result<Self, UpstreamUrlFault> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let is_path = path.starts_with('/') && !path.starts_with("//") && !path.ends_with('/');
+            let authority = HeaderValue::from_static("localhost");
+            return if is_path {
+                Ok(Self { is_tls: false, place: Place::Unix(path.into()), authority })
+            } else {
+                Err(UpstreamUrlFault)
+            };
+        }
         let uri: Uri = text.parse().map_err(|_| UpstreamUrlFault)?;
         let is_tls = match uri.scheme_str() {
             Some("http") => false,
@@ -38,7 +67,7 @@ impl UpstreamUrl {
             return Err(UpstreamUrlFault);
         };
         let value = HeaderValue::from_str(authority.as_str()).map_err(|_| UpstreamUrlFault)?;
-        Ok(Self { is_tls, host: host.to_owned(), port, authority: value })
+        Ok(Self { is_tls, place: Place::Tcp { host: host.to_owned(), port }, authority: value })
     }
 
     /// Whether it is `https`.
@@ -46,14 +75,12 @@ impl UpstreamUrl {
         self.is_tls
     }
 
-    /// The host name, or the address without brackets.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port.
-    pub const fn port(&self) -> u16 {
-        self.port
+    /// Where to connect.
+    pub fn destination(&self) -> Destination<'_> {
+        match &self.place {
+            Place::Tcp { host, port } => Destination::Tcp(host, *port),
+            Place::Unix(path) => Destination::Unix(path),
+        }
     }
 
     /// `HOST[:PORT]`, for requests whose client named no host.
@@ -63,14 +90,23 @@ impl UpstreamUrl {
 
     /// Whether this is that very address.
     pub fn is_address(&self, address: SocketAddr) -> bool {
-        self.host.parse() == Ok(address.ip()) && self.port == address.port()
+        matches!(self.destination(), Destination::Tcp(host, port)
+            if host.parse() == Ok(address.ip()) && port == address.port())
+    }
+
+    /// The scheme and authority of a request to it, whatever way it goes.
+    pub(super) fn origin(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority.to_str().unwrap_or_default())
     }
 }
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.authority.to_str().unwrap_or_default())
+        match &self.place {
+            Place::Tcp { .. } => f.write_str(&self.origin()),
+            Place::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 
@@ -87,8 +123,19 @@ mod tests {
             ("http://[::1]:81", "::1", 81, false),
         ] {
             let url = UpstreamUrl::parse(text).unwrap();
-            assert_eq!((url.host(), url.port(), url.is_tls()), (host, port, is_tls), "{text}");
+            assert_eq!((url.destination(), url.is_tls()), (Destination::Tcp(host, port), is_tls), "{text}");
+            assert_eq!(url.to_string(), text.trim_end_matches('/'));
         }
+    }
+
+    #[test]
+    fn a_socket_is_named_by_its_path() {
+        let url = UpstreamUrl::parse("unix:/run/site.sock").unwrap();
+        assert_eq!(url.destination(), Destination::Unix(Path::new("/run/site.sock")));
+        assert_eq!(
+            (url.to_string().as_str(), url.origin().as_str()),
+            ("unix:/run/site.sock", "http://localhost")
+        );
     }
 
     #[test]
@@ -104,7 +151,9 @@ mod tests {
             "http://a:b",
             "http://a#b",
             "",
-            "unix:/x",
+            "unix:x",
+            "unix://x",
+            "unix:/x/",
         ] {
             assert_eq!(UpstreamUrl::parse(text), Err(UpstreamUrlFault), "{text}");
         }

@@ -2,17 +2,14 @@
 
 use tfa_gateway::{policy::lockout::Settlement, step_up::EnrolmentRegistry as _, types::UnixTime};
 
-use crate::{
-    stand::{Stand, accepted, at_once, new_factor, present_at, run, subject, totp},
-    support::on_both_stores,
-};
+use crate::stand::{Stand, accepted, at_once, new_factor, on_every_store, present_at, run, subject, totp};
 
 fn wrong(n: usize) -> String {
     format!("wrong-{n}")
 }
 
-on_both_stores! {
-    fn a_step_is_accepted_once_and_no_earlier_one_after_it(kind: crate::support::StoreKind) {
+on_every_store! {
+    fn a_step_is_accepted_once_and_no_earlier_one_after_it(kind: crate::stand::StoreKind) {
         let stand = Stand::new(kind);
         let totp = stand.enrol_alice();
         let now = stand.now();
@@ -25,7 +22,7 @@ on_both_stores! {
         assert_eq!(stand.alice_presents(&totp.passcode_now(stand.now())), accepted("f1"));
     }
 
-    fn a_passcode_of_a_secret_that_was_enrolled_twice_is_accepted_once(kind: crate::support::StoreKind) {
+    fn a_passcode_of_a_secret_that_was_enrolled_twice_is_accepted_once(kind: crate::stand::StoreKind) {
         let stand = Stand::new(kind);
         let totp = stand.enrol_alice();
         let now = stand.now();
@@ -45,7 +42,7 @@ on_both_stores! {
         assert_eq!(stand.alice_presents(&next), Settlement::Replayed);
     }
 
-    fn each_factor_has_steps_of_its_own(kind: crate::support::StoreKind) {
+    fn each_factor_has_steps_of_its_own(kind: crate::stand::StoreKind) {
         let stand = Stand::new(kind);
         let first = stand.enrol_alice();
         let second = new_factor(Some("f2"), totp(2));
@@ -57,7 +54,7 @@ on_both_stores! {
         assert_eq!(stand.alice_presents(&totp(2).passcode_now(now)), Settlement::Replayed);
     }
 
-    fn five_failures_lock_and_each_lock_is_longer_up_to_an_hour(kind: crate::support::StoreKind) {
+    fn five_failures_lock_and_each_lock_is_longer_up_to_an_hour(kind: crate::stand::StoreKind) {
         let stand = Stand::new(kind);
         let totp = stand.enrol_alice();
         for lock_secs in [900, 1800, 3600, 3600] {
@@ -78,7 +75,7 @@ on_both_stores! {
         assert_eq!(stand.alice_presents(&wrong(9)), Settlement::Locked { for_secs: 900 });
     }
 
-    fn a_hundred_failures_in_a_row_lock_until_an_administrator_unlocks(kind: crate::support::StoreKind) {
+    fn a_hundred_failures_in_a_row_lock_until_an_administrator_unlocks(kind: crate::stand::StoreKind) {
         let stand = Stand::new(kind);
         let totp = stand.enrol_alice();
         stand.run(async |store| {
@@ -94,7 +91,7 @@ on_both_stores! {
         assert_eq!(stand.alice_presents(&totp.passcode_now(stand.now())), accepted("f1"));
     }
 
-    fn the_same_wrong_passcode_counts_once_in_its_window(kind: crate::support::StoreKind) {
+    fn the_same_wrong_passcode_counts_once_in_its_window(kind: crate::stand::StoreKind) {
         let stand = Stand::new(kind);
         stand.enrol_alice();
         let counted = || {
@@ -113,7 +110,7 @@ on_both_stores! {
         assert_eq!(counted(), 2);
     }
 
-    fn an_unlock_forgets_failures_and_no_used_step(kind: crate::support::StoreKind) {
+    fn an_unlock_forgets_failures_and_no_used_step(kind: crate::stand::StoreKind) {
         let stand = Stand::new(kind);
         let totp = stand.enrol_alice();
         let code = totp.passcode_now(stand.now());
@@ -127,7 +124,7 @@ on_both_stores! {
         assert_eq!(stand.alice_presents(&code), Settlement::Replayed);
     }
 
-    fn of_many_hands_with_one_passcode_exactly_one_is_accepted(kind: crate::support::StoreKind) {
+    fn of_many_hands_with_one_passcode_exactly_one_is_accepted(kind: crate::stand::StoreKind) {
         let stand = Stand::new(kind);
         let totp = stand.enrol_alice();
         let (now, code) = (stand.now(), totp.passcode_now(stand.now()).to_string());
@@ -142,7 +139,7 @@ on_both_stores! {
         assert!(status.ledger.failures_in_a_row <= 1, "one passcode counts once");
     }
 
-    fn of_many_wrong_passcodes_at_once_no_more_than_five_are_looked_at(kind: crate::support::StoreKind) {
+    fn of_many_wrong_passcodes_at_once_no_more_than_five_are_looked_at(kind: crate::stand::StoreKind) {
         let stand = Stand::new(kind);
         stand.enrol_alice();
         let (now, openers) = (stand.now(), [stand.opener(), stand.opener()]);

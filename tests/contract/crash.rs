@@ -8,10 +8,7 @@ use std::{
 
 use tfa_gateway::{policy::lockout::Settlement, types::UnixTime};
 
-use crate::{
-    stand::{START, Stand, accepted, present_at, run, totp},
-    support::StoreKind,
-};
+use crate::stand::{START, Stand, StoreKind, accepted, present_at, run, totp};
 
 /// Tells a copy of this test that it is the one to be killed, and where its files are.
 const VICTIM: &str = "CONTRACT_CRASH_DIRECTORY";

@@ -7,10 +7,7 @@ use tfa_gateway::{
     types::{FactorId, Secret, limits::FACTORS_MAX},
 };
 
-use crate::{
-    stand::{Stand, accepted, new_factor, run, subject, totp},
-    support::{StoreKind, on_both_stores},
-};
+use crate::stand::{Stand, StoreKind, accepted, new_factor, on_every_store, run, subject, totp};
 
 fn load(stand: &Stand, name: &str) -> Result<Enrolment, StoreError> {
     stand.run(async |store| store.load(&subject(name)).await)
@@ -22,7 +19,7 @@ fn assert_shut(stand: &Stand, name: &str) {
     assert!(loaded.is_err(), "{loaded:?}");
 }
 
-on_both_stores! {
+on_every_store! {
     fn who_was_never_enrolled_is_absent(kind: StoreKind) {
         assert!(matches!(load(&Stand::new(kind), "bob"), Ok(Enrolment::Absent)));
     }

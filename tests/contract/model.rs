@@ -12,10 +12,7 @@ use tfa_gateway::{
     types::{FactorId, NonEmpty},
 };
 
-use crate::{
-    stand::{LOCKOUT, START, Stand, run, subject, totp},
-    support::{StoreKind, on_both_stores},
-};
+use crate::stand::{LOCKOUT, START, Stand, StoreKind, on_every_store, run, subject, totp};
 
 /// What happens next.
 #[derive(Debug, Clone)]
@@ -41,7 +38,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     proptest::collection::vec(event, 1..60)
 }
 
-on_both_stores! {
+on_every_store! {
     fn every_sequence_of_attempts_is_settled_as_the_rule_says(kind: StoreKind) {
         let stand = Stand::new(kind);
         let opener = stand.opener();

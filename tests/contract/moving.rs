@@ -10,9 +10,8 @@ use tfa_gateway::{
     types::FactorId,
 };
 
-use crate::{
-    stand::{START, Stand, accepted, at_once, new_factor, present_at, run, subject, totp},
-    support::{StoreKind, on_both_stores},
+use crate::stand::{
+    START, Stand, StoreKind, accepted, at_once, new_factor, on_every_store, present_at, run, subject, totp,
 };
 
 fn code(text: &str) -> TakenCode {
@@ -25,7 +24,7 @@ fn takeover(stand: &Stand, id: &str, secret: u8, codes: &[&str], last_used_step:
     Takeover { factor, recovery_codes, last_used_step, now: stand.now() }
 }
 
-on_both_stores! {
+on_every_store! {
     fn of_many_who_import_the_same_secret_one_adds_it(kind: StoreKind) {
         let stand = Stand::new(kind);
         let alice = subject("alice");

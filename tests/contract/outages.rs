@@ -7,18 +7,11 @@ use std::{
 };
 
 use tfa_gateway::{
-    factor::PresentedRecoveryCode,
-    policy::{Enrolment, device::Device},
-    step_up::{
-        Actor, ChangeKind, EnrolmentStore as _, ListQuery, Session, StoreError, TrailEvent, TrailQuery,
-    },
-    types::{FactorId, Secret, UnixTime},
+    policy::Enrolment,
+    step_up::{EnrolmentStore as _, StoreError},
 };
 
-use crate::{
-    stand::{Stand, accepted, new_factor, subject},
-    support::StoreKind,
-};
+use crate::stand::{Stand, StoreKind, accepted, subject};
 
 /// Far more than a timeout of half a second, for a machine that is busy.
 const AT_MOST: Duration = Duration::from_secs(10);
@@ -161,76 +154,6 @@ fn a_full_redis_is_marked_when_it_has_room_again() {
         stand.redis().cli(&["CLIENT", "KILL", "TYPE", "normal"]);
         assert!(store.load(&alice).await.is_err());
     });
-}
-
-#[test]
-fn the_acl_user_of_the_documents_may_do_all_that_is_needed() {
-    let mut stand = impatient();
-    let documented = include_str!("../../docs/redis.md");
-    let line = documented.lines().find(|line| line.contains("ACL SETUSER tfa-gateway")).expect("the ACL");
-    let mut words: Vec<&str> = line.split_whitespace().collect();
-    let password = words.iter_mut().find(|word| word.starts_with('>')).expect("a password");
-    *password = ">secret";
-    assert_eq!(stand.redis().cli(&words), "OK");
-    stand.redis().log_in_as("tfa-gateway", "secret");
-    let totp = stand.enrol_alice();
-    assert_eq!(stand.alice_presents("wrong"), tfa_gateway::policy::lockout::Settlement::Wrong);
-    assert_eq!(stand.alice_presents(&totp.passcode_now(stand.now())), accepted("f1"));
-    stand.run(async |store| {
-        use tfa_gateway::step_up::{
-            AuditTrail as _, DeviceStore as _, EnrolmentRegistry as _, SessionStore as _,
-        };
-        store.ping().await.expect("a ping");
-        store.status(&subject("alice")).await.expect("a status");
-        store.unlock(&subject("alice")).await.expect("unlocked");
-        store.add_alias(&subject("alice@example.org"), &subject("alice")).await.expect("an alias");
-        assert!(store.remove_alias(&subject("alice@example.org")).await.expect("removed"));
-        store.list(&ListQuery { limit: 10, ..ListQuery::default() }).await.expect("a page");
-        let waiting = store.propose(&subject("bob"), new_factor(None, totp.clone())).await.expect("proposed");
-        store.pending(&subject("bob"), &waiting, stand.now()).await.expect("it waits");
-        let codes = [PresentedRecoveryCode::parse(b"abcd-efgh-jkmn").expect("a code")];
-        store.replace_recovery_codes(&subject("alice"), &codes).await.expect("codes");
-        let spent = stand.present(store, "alice", "abcd-efgh-jkmn").await.expect("settled");
-        assert!(matches!(spent, tfa_gateway::policy::lockout::Settlement::Accepted { .. }), "{spent:?}");
-
-        let (device, id) = (device(stand.now()), FactorId::parse("d1").expect("an id"));
-        store.add_device(&subject("alice"), &id, &device, stand.now()).await.expect("remembered");
-        let read = store.device(&subject("alice"), &id).await.expect("read").expect("it is there");
-        assert!(
-            store.replace_device(&subject("alice"), &read, &device, stand.now()).await.expect("replaced")
-        );
-        assert_eq!(store.forget_devices(&subject("alice"), None).await.expect("forgotten"), 1);
-
-        let (secret, form_token) = (Secret::new("s".to_owned()), Secret::new("t".to_owned()));
-        let session = Session { subject: subject("alice"), is_verified: true, form_token };
-        store.put_session(&secret, &session, 60, stand.now()).await.expect("a session");
-        assert!(store.session(&secret, stand.now()).await.expect("read").is_some());
-        store.end_session(&secret).await.expect("ended");
-
-        let event = TrailEvent {
-            at: stand.now(),
-            actor: Actor::command_line("x"),
-            change: ChangeKind::Unlocked,
-            subject: None,
-            object: None,
-        };
-        store.append(&event).await.expect("recorded");
-        let trail = store.trail(&TrailQuery { limit: 10, ..TrailQuery::default() }).await.expect("a page");
-        assert_eq!(trail.events, [event]);
-        assert_eq!(store.disable(&subject("alice")).await.expect("disabled"), 1);
-    });
-}
-
-fn device(now: UnixTime) -> Device {
-    Device {
-        client_id: "cli".into(),
-        label: None,
-        digest: [1; 32],
-        previous: None,
-        created_at: now,
-        used_at: now,
-        forget_at: UnixTime::from_secs(now.as_secs() + 3600),
-    }
 }
 
 #[test]

@@ -6,10 +6,7 @@ use tfa_gateway::{
     types::{Secret, UnixTime},
 };
 
-use crate::{
-    stand::{START, Stand, subject},
-    support::{StoreKind, on_both_stores},
-};
+use crate::stand::{START, Stand, StoreKind, on_every_store, subject};
 
 fn token(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
@@ -23,7 +20,7 @@ fn record(began_at: u64) -> RefreshRecord {
     }
 }
 
-on_both_stores! {
+on_every_store! {
     fn a_record_comes_back_for_its_token_alone_and_the_last_one_counts(kind: StoreKind) {
         let stand = Stand::new(kind);
         stand.run(async |store| {

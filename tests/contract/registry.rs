@@ -8,9 +8,8 @@ use tfa_gateway::{
     types::{FactorId, SubjectId, UnixTime},
 };
 
-use crate::{
-    stand::{Stand, accepted, at_once, new_factor, present_at, run, subject, totp},
-    support::{StoreKind, on_both_stores},
+use crate::stand::{
+    Stand, StoreKind, accepted, at_once, new_factor, on_every_store, present_at, run, subject, totp,
 };
 
 fn id(text: &str) -> FactorId {
@@ -58,7 +57,7 @@ async fn names(store: &Store, containing: Option<&str>, limit: usize) -> Vec<Nam
     }
 }
 
-on_both_stores! {
+on_every_store! {
     fn a_factor_that_waits_does_not_count_before_it_is_confirmed(kind: StoreKind) {
         let stand = Stand::new(kind);
         let alice = subject("alice");

@@ -11,8 +11,8 @@ use tfa_gateway::{
 };
 
 use crate::{
-    stand::{Stand, at_once, run},
-    support::{StoreKind, on_both_stores},
+    access::as_documented,
+    stand::{Stand, StoreKind, at_once, on_every_store, run},
 };
 
 const LEASE_SECS: u64 = 60;
@@ -125,7 +125,7 @@ fn fill(stand: &Stand) {
     file.execute(&sql, ()).expect("filled");
 }
 
-on_both_stores! {
+on_every_store! {
     fn a_revocation_comes_back_with_all_that_it_was_given(kind: StoreKind) {
         let stand = Stand::new(kind);
         push(&stand, [7]);
@@ -224,8 +224,8 @@ on_both_stores! {
         let mut stand = Stand::new(kind);
         push(&stand, [1]);
         if stand.redis.is_some() {
-            stand.redis().kill();
-            stand.redis().restart();
+            stand.site().kill();
+            stand.site().restart();
         }
         assert!(claim(&stand)[0].orphan.is_ok());
     }
@@ -302,21 +302,21 @@ fn a_file_of_the_first_layout_gets_a_place_for_revocations_and_keeps_its_enrolme
 
 #[test]
 fn the_acl_user_of_the_documents_may_keep_revocations() {
-    let mut stand = Stand::new(StoreKind::Redis);
-    let documented = include_str!("../../docs/redis.md");
-    let line = documented.lines().find(|line| line.contains("ACL SETUSER tfa-gateway")).expect("the ACL");
-    let rules: Vec<&str> = line.split_whitespace().collect();
-    stand.redis().cli(&rules);
-    stand.redis().log_in_as("tfa-gateway", "PASSWORD");
-    push(&stand, [1, 2]);
-    assert_eq!(claim(&stand).len(), 2);
+    for kind in [StoreKind::Redis, StoreKind::Sentinel, StoreKind::Cluster] {
+        may_keep_revocations(&as_documented(kind));
+    }
+}
+
+fn may_keep_revocations(stand: &Stand) {
+    push(stand, [1, 2]);
+    assert_eq!(claim(stand).len(), 2);
     let now = stand.now();
     stand.run(async |store| {
         store.postpone(&id(1), now, 10, 4).await.expect("postponed");
         store.finish(&id(2)).await.expect("finished");
     });
-    assert_eq!(backlog(&stand), 1);
-    fill(&stand);
+    assert_eq!(backlog(stand), 1);
+    fill(stand);
     let dropped = stand.run(async |store| store.push(&revocation(3), now).await).expect("pushed");
     assert_eq!(dropped, 2);
 }

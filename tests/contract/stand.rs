@@ -31,18 +31,68 @@ use tfa_gateway::{
 };
 use tokio::runtime::{Builder, LocalOptions};
 
-use crate::support::{Clock, RedisServer, StoreKind};
+use crate::support::{
+    Clock, RedisServer,
+    site::{Particulars, RedisSite, Topology},
+};
 
 pub(crate) const START: u64 = 1_900_000_000;
 pub(crate) const LOCKOUT: Lockout =
     Lockout { failures_max: 5, window_secs: 900, lock_secs: 900, lock_secs_max: 3600 };
 
+/// Where enrolments and attempts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreKind {
+    /// One `redis-server`.
+    Redis,
+    /// A master with a replica and a Sentinel.
+    Sentinel,
+    /// A cluster of three masters.
+    Cluster,
+    /// One file.
+    Embedded,
+}
+
+/// Makes one test for each store.
+macro_rules! on_every_store {
+    ($($(#[$meta:meta])* fn $name:ident($store:ident: $kind:ty) $body:block)*) => {$(
+        $(#[$meta])*
+        fn $name($store: $kind) $body
+
+        mod $name {
+            #[test]
+            fn on_redis() {
+                super::$name(crate::stand::StoreKind::Redis);
+            }
+
+            #[test]
+            fn on_sentinel() {
+                super::$name(crate::stand::StoreKind::Sentinel);
+            }
+
+            #[test]
+            fn on_a_cluster() {
+                super::$name(crate::stand::StoreKind::Cluster);
+            }
+
+            #[test]
+            fn on_the_embedded_store() {
+                super::$name(crate::stand::StoreKind::Embedded);
+            }
+        }
+    )*};
+}
+pub(crate) use on_every_store;
+
 pub(crate) struct Stand {
     pub(crate) clock: Clock,
-    pub(crate) redis: Option<RedisServer>,
+    pub(crate) redis: Option<RedisSite>,
     pub(crate) dir: Directory,
     pub(crate) timeout: Duration,
     pub(crate) plain_secrets: bool,
+    pub(crate) must_exist: bool,
+    /// What is set beside the URL.
+    pub(crate) redis_settings: fn(&Path, RedisSettings) -> RedisSettings,
 }
 
 /// Where a stand's files are.
@@ -86,9 +136,34 @@ pub(crate) fn accepted(id: &str) -> Settlement {
 impl Stand {
     pub(crate) fn new(kind: StoreKind) -> Self {
         let clock = Clock::standing_at(START);
-        let dir = Directory::Own(tempfile::tempdir().expect("a directory"));
-        let redis = matches!(kind, StoreKind::Redis).then(|| RedisServer::start(&clock));
-        let stand = Self { clock, redis, dir, timeout: Duration::from_secs(20), plain_secrets: false };
+        let start = |topology| Some(RedisSite::start(topology, &clock, Particulars::default()));
+        let redis = match kind {
+            StoreKind::Embedded => None,
+            StoreKind::Redis => start(Topology::Standalone),
+            StoreKind::Sentinel => start(Topology::Sentinel),
+            StoreKind::Cluster => start(Topology::Cluster),
+        };
+        clock.set(START); // it may have been moved to get there
+        Self::on(redis, clock)
+    }
+
+    /// On a Redis that runs already.
+    pub(crate) fn on(redis: Option<RedisSite>, clock: Clock) -> Self {
+        Self::in_own_directory(redis, clock, tempfile::tempdir().expect("a directory"))
+    }
+
+    /// The same with files that are there already.
+    pub(crate) fn in_own_directory(redis: Option<RedisSite>, clock: Clock, dir: TempDir) -> Self {
+        let dir = Directory::Own(dir);
+        let stand = Self {
+            clock,
+            redis,
+            dir,
+            timeout: Duration::from_secs(20),
+            plain_secrets: false,
+            must_exist: false,
+            redis_settings: |_, settings| settings,
+        };
         key_file::generate(&stand.key_file(), stand.now()).expect("a key file");
         stand
     }
@@ -101,6 +176,8 @@ impl Stand {
             dir: Directory::Shared(directory.to_owned()),
             timeout: Duration::from_secs(20),
             plain_secrets: false,
+            must_exist: false,
+            redis_settings: |_, settings| settings,
         }
     }
 
@@ -116,7 +193,12 @@ impl Stand {
         self.dir.path().join("store.db")
     }
 
+    /// The one server, or the first of them.
     pub(crate) fn redis(&mut self) -> &mut RedisServer {
+        &mut self.site().servers[0]
+    }
+
+    pub(crate) fn site(&mut self) -> &mut RedisSite {
         self.redis.as_mut().expect("a stand with Redis")
     }
 
@@ -129,13 +211,15 @@ impl Stand {
     pub(crate) fn try_opener(&self) -> Result<Opener, StoreOpenError> {
         let choice = match &self.redis {
             Some(redis) => {
-                StoreChoice::Redis(RedisSettings::parse(&redis.url(), self.timeout).expect("a URL"))
+                let settings = RedisSettings::parse(&redis.url(), self.timeout).expect("a URL");
+                let settings = (self.redis_settings)(self.dir.path(), settings);
+                StoreChoice::Redis(settings.with_wait_replicas(redis.replicas()))
             }
             None => StoreChoice::Embedded(EmbeddedSettings { path: self.file(), timeout: self.timeout }),
         };
         let settings = StoreSettings {
             plain_secrets: self.plain_secrets,
-            must_exist: false,
+            must_exist: self.must_exist,
             default_totp: TotpParameters::default(),
             lockout: LOCKOUT,
         };

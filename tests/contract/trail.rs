@@ -5,10 +5,7 @@ use tfa_gateway::{
     types::UnixTime,
 };
 
-use crate::{
-    stand::{Stand, subject},
-    support::{StoreKind, on_both_stores},
-};
+use crate::stand::{Stand, StoreKind, on_every_store, subject};
 
 fn event(n: u64, whose: &str) -> TrailEvent {
     TrailEvent {
@@ -20,7 +17,7 @@ fn event(n: u64, whose: &str) -> TrailEvent {
     }
 }
 
-on_both_stores! {
+on_every_store! {
     fn events_come_back_as_they_were_recorded_the_latest_first_and_in_pages(kind: StoreKind) {
         let stand = Stand::new(kind);
         let all: Vec<_> = (0..25).map(|n| event(n, if n % 5 == 0 { "alice" } else { "bob" })).collect();

@@ -82,7 +82,7 @@ impl Desk {
 }
 
 /// Makes tokens with the command line, and configures them.
-fn make_tokens(stage: &mut Stage, tokens: &[(&str, &str)]) -> Vec<String> {
+pub(crate) fn make_tokens(stage: &mut Stage, tokens: &[(&str, &str)]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut made = Vec::new();
     for (name, may) in tokens {
@@ -356,7 +356,7 @@ fn what_is_not_understood_is_refused_and_named() {
         let said = desk.refused("POST", path, Some(body), 400);
         assert!(said.contains(rule), "{said}");
     }
-    for (label, rule) in [("x".repeat(65), "at most 64 bytes"), ("a\tb".to_owned(), "control characters")] {
+    for (label, rule) in [("x".repeat(65), "at most 64 bytes"), ("a\tb".to_owned(), "visible")] {
         assert!(desk.refused("POST", path, Some(json!({ "label": label })), 409).contains(rule));
     }
     assert!(desk.refused("POST", path, Some(json!({ "secret": "AAAA" })), 409).contains("16 to 128 bytes"));

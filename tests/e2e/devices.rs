@@ -68,13 +68,26 @@ on_both_stores! {
         assert_challenge(&stage.send(&bob), Challenge::CodeWanted);
         let other_client = with_device(&token).without_client().parameter("client_id", "cli");
         assert_challenge(&stage.send(&other_client), Challenge::CodeWanted);
-        for twisted in ["", ".", "x", &token[1..], &token[..token.len() - 1], &token.to_uppercase()] {
+        for twisted in ["", ".", "x", &token[1..], &token.to_uppercase()] {
             assert_challenge(&stage.send(&with_device(twisted)), Challenge::CodeWanted);
         }
         let twice = with_device(&token).header("X-TFA-Device", &token);
         assert_challenge(&stage.send(&twice), Challenge::CodeWanted);
         // None of that spent it.
-        assert_token(&stage.send(&with_device(&token)));
+        let next = device_of(&stage.send(&with_device(&token)));
+        // Whoever knows its name and the password, and has another secret, has had one of its secrets.
+        assert_challenge(&stage.send(&with_device(&next[..next.len() - 1])), Challenge::CodeWanted);
+        assert_challenge(&stage.send(&with_device(&next)), Challenge::CodeWanted);
+    }
+
+    fn a_thief_who_used_a_device_more_than_once_is_noticed(store: StoreKind) {
+        let (mut stage, alice) = stage(store);
+        let owners = device_of(&stage.send(&remembering(&alice.code())));
+        let thiefs = device_of(&stage.send(&with_device(&owners)));
+        let thiefs = device_of(&stage.send(&with_device(&thiefs)));
+        assert_challenge(&stage.send(&with_device(&owners)), Challenge::CodeWanted);
+        assert_challenge(&stage.send(&with_device(&thiefs)), Challenge::CodeWanted);
+        assert!(stage.stop_gateway().contains("device_reused"));
     }
 
     fn of_many_at_once_one_gets_in_with_a_device_and_its_next_token_works(store: StoreKind) {

@@ -228,6 +228,7 @@ fn an_import_ends_with_the_store_and_not_with_bad_rows() {
 #[test]
 fn a_file_that_is_not_there_and_an_option_of_another_format_are_said() {
     let stage = Stage::prepared(StoreKind::Embedded);
+    stage.enrol("bob");
     assert!(import(&stage, "csv", "nowhere.csv", &[]).refused().contains("nowhere.csv cannot be read"));
     assert_eq!(import(&stage, "drupal", "site.sql", &[]).status.code(), Some(2));
     let people = file(&stage, "people.csv", format!("subject,secret\nalice,{SECRET}\n"));
@@ -252,7 +253,7 @@ fn an_export_names_the_records_that_do_not_open_and_writes_the_rest() {
 fn ctrl_c_ends_an_import_and_a_further_run_does_the_rest() {
     let stage = Stage::prepared(StoreKind::Embedded);
     let rows = format!("subject,secret\nalice,{SECRET}\nbob,{SECRET}\n");
-    stage.config.run(&["list"]).ok();
+    stage.enrol("zoe");
     // Each command of the stage writes gateway.toml anew, and this one must not read half of it.
     fs::copy(stage.config.dir().join("gateway.toml"), stage.config.dir().join("own.toml")).expect("copied");
     let mut child = Command::new(BINARY)
@@ -281,4 +282,20 @@ fn ctrl_c_ends_an_import_and_a_further_run_does_the_rest() {
 /// A time as Authelia writes it.
 fn jiff_text(secs: u64) -> String {
     jiff::Timestamp::from_second(i64::try_from(secs).expect("a time")).expect("a time").to_string()
+}
+
+/// Under which names people would be found is what there is to check before they are imported.
+#[test]
+fn a_dry_run_says_what_would_be_done_with_each_row() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    stage.enrol("bob");
+    let rows = format!("subject,secret\nMary,{SECRET}\nzoe,{SECRET}\nann,{SECRET},1\n");
+    let people = file(&stage, "people.csv", rows);
+    let ran = import(&stage, "csv", &people, &["--dry-run"]);
+    assert!(ran.stdout.contains("line 2: Mary would be imported, as maru"), "{ran:?}");
+    assert!(ran.stdout.contains("line 3: zoe would be imported\n"), "{ran:?}");
+    assert!(ran.stderr.contains("line 4") && ran.stderr.contains("more fields than"), "{ran:?}");
+    let ran = import(&stage, "csv", &people, &["--dry-run", "--json"]);
+    assert!(ran.stdout.contains(r#"{"line":2,"name":"Mary","subject":"maru","would":"import"}"#), "{ran:?}");
+    assert_eq!(status(&stage, "zoe")["enrolled"], false);
 }

@@ -143,3 +143,14 @@ fn a_client_that_is_named_in_two_ways_is_not_known() {
     let answer = stage.send(&TokenRequest::alice().parameter("client_id", "cli"));
     assert_ne!(answer.status, 200, "{answer:?}");
 }
+
+#[test]
+fn explain_says_that_an_address_that_is_nobodys_alias_is_refused() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    stage.enrol("bob");
+    let said = stage.config.run(&["explain", "--subject", "alice@example.org"]).ok();
+    assert!(said.contains("refused: it is an address, and nobody's alias"), "{said}");
+    stage.config.run(&["alias", "alice@example.org", "bob"]).ok();
+    let said = stage.config.run(&["explain", "--subject", "alice@example.org"]).ok();
+    assert!(said.contains("a code is asked for"), "{said}");
+}

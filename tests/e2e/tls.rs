@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::{
     Challenge, PATIENCE, Stage, StoreKind, TokenRequest, assert_challenge, assert_denied, assert_token, end,
-    free_port, lines, quietly, spawn,
+    exchange, free_port, get, lines, quietly, spawn,
 };
 
 /// Certificates of one authority, for the address 127.0.0.1 or for a name that nothing has.
@@ -90,17 +90,67 @@ impl Drop for Ending {
 
 /// TLS in front of the stage's upstream; the stage is told to go there.
 fn put_tls_in_front(stage: &mut Stage, (certificate, key): (PathBuf, PathBuf)) -> Ending {
+    let (front, port) = front(stage, &[text(&certificate), text(&key)], &[]);
+    stage.config.set_text("upstream.url", &format!("https://127.0.0.1:{port}"));
+    front
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// Something in front of the stage's upstream, and where it is.
+fn front(stage: &Stage, before: &[&str], after: &[&str]) -> (Ending, String) {
     let mut command = Command::new("node");
     command
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/upstreams/tls/front.mjs"))
-        .args([certificate, key])
-        .arg(stage.upstream.address().port().to_string());
+        .args(before)
+        .arg(stage.upstream.address().port().to_string())
+        .args(after);
     let mut front = spawn(&command);
     let output = lines(front.stdout.take().expect("a pipe"));
     let ready = output.recv_timeout(PATIENCE).expect("it gets ready");
-    let port = ready.trim().strip_prefix("READY ").expect("its port").to_owned();
+    let place = ready.trim().strip_prefix("READY ").expect("its place").to_owned();
+    (Ending(front), place)
+}
+
+#[test]
+fn an_upstream_that_wants_a_certificate_is_shown_one_and_a_private_authority_is_trusted() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let authority = Authority::new(stage.config.dir());
+    let (certificate, key) = authority.certify("IP:127.0.0.1");
+    let clients = Authority::named(stage.config.dir(), "clients");
+    let (own, own_key) = clients.certify_as("gateway", "/CN=gateway", "DNS:gateway.test");
+    let (_front, port) = front(&stage, &[text(&certificate), text(&key)], &[&clients.file("clients.pem")]);
     stage.config.set_text("upstream.url", &format!("https://127.0.0.1:{port}"));
-    Ending(front)
+    stage.config.set_text("upstream.ca_file", &authority.file("ca.pem"));
+    let alice = stage.enrol("alice");
+    stage.serve();
+    // Without one nobody is let in.
+    assert_denied(&stage.send(&TokenRequest::alice()), 502, "temporarily_unavailable");
+    stage.config.set_text("upstream.certificate_file", text(&own));
+    stage.config.set_text("upstream.key_file", text(&own_key));
+    stage.config.set_text("revocation.style", "rfc7009");
+    stage.serve();
+    assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+    // What asks on the gateway's own account shows it, too.
+    crate::revocation::until_counted(&stage, "revoked", 1);
+    assert_token(&stage.send(&TokenRequest::alice().code(&alice.code())));
+}
+
+#[test]
+fn an_upstream_behind_a_socket_of_the_machine_is_used() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let socket = stage.config.dir().join("site.sock");
+    let (_front, path) = front(&stage, &["unix", text(&socket)], &[]);
+    stage.config.set_text("upstream.url", &format!("unix:{path}"));
+    stage.config.set_text("revocation.style", "rfc7009");
+    let alice = stage.enrol("alice");
+    stage.serve();
+    assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+    crate::revocation::until_counted(&stage, "revoked", 1);
+    assert_token(&stage.send(&TokenRequest::alice().code(&alice.code())));
+    assert_eq!(exchange(stage.gateway().admin(), &get("/readyz")).expect("an answer").status, 200);
 }
 
 #[test]

@@ -199,13 +199,14 @@ fn more_requests_than_connections_are_answered_503() {
     exchange(&mut second, &mut server, "/third");
 }
 
-/// Whoever trickles uploads takes no place of those who log in.
+/// Whoever trickles uploads takes no place of those who read, and these take none of those who log in.
 #[test]
-fn uploads_leave_connections_to_token_requests() {
+fn uploads_leave_connections_to_others_and_these_to_token_requests() {
     let upstream = Upstream::listen();
-    let gateway = Gateway::with(&upstream.url(), &[("upstream.connections_max", "8")]);
+    let settings = [("upstream.connections_max", "8"), ("upstream.queue_timeout_ms", "50")];
+    let gateway = Gateway::with(&upstream.url(), &settings);
     let upload = "POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\na";
-    let _slow: Vec<_> = (0..7)
+    let _slow: Vec<_> = (0..6)
         .map(|_| {
             let client = gateway.send(upload);
             let mut server = upstream.accept();
@@ -214,6 +215,9 @@ fn uploads_leave_connections_to_token_requests() {
         })
         .collect();
     gateway.send(upload).read_answer().0.assert_status(503);
+    let get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let _reading = (gateway.send(get), upstream.accept());
+    gateway.send(get).read_answer().0.assert_status(503);
     let body = "grant_type=password&username=bob&password=x&client_id=c";
     let mut client = gateway.send(format!(
         "POST /oauth2/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\

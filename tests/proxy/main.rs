@@ -7,10 +7,13 @@
 mod connections;
 mod continuing;
 mod disconnects;
+mod enrolments;
 mod failures;
+mod faults;
 mod forwarded;
 mod framing;
 mod hop_by_hop;
+mod limits;
 mod shutdown;
 mod smuggling;
 mod streaming;

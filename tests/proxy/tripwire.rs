@@ -32,11 +32,12 @@ fn assert_stopped(client: &mut Wire) {
 
 #[test]
 fn an_answer_that_issues_a_token_is_a_502_and_the_next_request_is_served() {
-    let upstream = Upstream::listen();
-    let gateway = Gateway::in_front_of(&upstream);
     for media_type in
         ["application/json", "text/html", "text/plain; charset=utf-8", "application/octet-stream"]
     {
+        // Of their own, for the connection that is kept ends with its server.
+        let upstream = Upstream::listen();
+        let gateway = Gateway::in_front_of(&upstream);
         let (mut client, mut server, _) = asked(&gateway, &upstream, "");
         server.send(with_length(media_type, ISSUED));
         assert_stopped(&mut client);
@@ -62,9 +63,9 @@ fn a_token_without_a_media_type_in_small_chunks_is_a_502() {
 
 #[test]
 fn a_token_whose_key_is_split_over_packets_is_a_502() {
-    let upstream = Upstream::listen();
-    let gateway = Gateway::in_front_of(&upstream);
     for cut in [1, 5, 14, 15, 16, 17, 30] {
+        let upstream = Upstream::listen();
+        let gateway = Gateway::in_front_of(&upstream);
         let (mut client, mut server, _) = asked(&gateway, &upstream, "");
         let answer = with_length("application/json", ISSUED);
         let cut = answer.len() - ISSUED.len() + cut;

@@ -104,6 +104,9 @@ pub(super) fn rows(source: impl BufRead + Send, skew_steps: u8) -> impl Iterator
             return Some(bad(1, fault));
         }
         Some(match table.as_mut()?.next_record()? {
+            Ok(record) if record.fields.len() > record.header.len() => {
+                bad(record.line, RowFault::Rule("it has more fields than the header line has columns"))
+            }
             Ok(record) => Row { line: record.line, entry: entry(&record, skew_steps) },
             Err((line, fault)) => bad(line, fault),
         })

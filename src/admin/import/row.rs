@@ -10,7 +10,7 @@ use crate::{
     identity::UsernameFault,
     sealing::SealingError,
     step_up::TakenCode,
-    types::{FactorId, Secret, UnixTime},
+    types::{FactorId, Secret, UnixTime, limits::RECOVERY_CODE_BYTES_TAKEN_OVER_MAX},
 };
 
 /// One row.
@@ -152,6 +152,10 @@ fn algorithm_of(text: &str) -> Option<Algorithm> {
 
 /// Reads a recovery code.
 pub(super) fn recovery_code(text: &[u8]) -> Result<TakenCode, RowFault> {
+    // Several, with another separator than is expected, would be taken for one that nobody has.
+    if text.len() > RECOVERY_CODE_BYTES_TAKEN_OVER_MAX {
+        return Err(RowFault::Rule("a recovery code must have 40 characters at most; are they several?"));
+    }
     PresentedRecoveryCode::parse(text)
         .map(TakenCode::Plain)
         .ok_or(RowFault::Rule("a recovery code must have 8 letters and digits or more"))

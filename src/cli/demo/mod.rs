@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
         administer(&settings, "alice cannot be enrolled", async |admin| admin.enrol(&alice, new).await)?;
 
     let parameters = settings.totp;
-    app::serve(settings, |addresses| {
+    app::serve(settings, None, |addresses| {
         let url = format!("http://{}", addresses.gateway);
         println!("{}\n", draw(&enrolled.otpauth_uri).unwrap_or_default());
         print!("{}", introduction(&url, upstream, &enrolled.secret_base32));

@@ -129,3 +129,25 @@ fn patterns_fit_whole_names() {
     let hostile = Pattern::folded("*a".repeat(50) + "b");
     assert!(!hostile.fits(&"a".repeat(1000)));
 }
+
+#[test]
+fn a_strict_rule_holds_for_every_spelling_that_a_server_may_take_and_a_lax_one_for_its_own() {
+    let alice = fold_username("alice").unwrap();
+    let client = Condition::Clients(vec!["partner".into()]);
+    let scope = Condition::Scopes(vec!["admin".into()]);
+    for spelling in ["partner", "PARTNER", "partner ", "pàrtner"] {
+        let facts = Facts { client_id: Some(spelling), ..facts(&alice) };
+        assert!(rule(client.clone(), Verdict::Refuse).matches(&facts), "{spelling}");
+        assert_eq!(
+            rule(client.clone(), Verdict::Exempt).matches(&facts),
+            spelling == "partner",
+            "{spelling}"
+        );
+    }
+    for spelling in ["admin", "ADMIN", "read,admin"] {
+        let scopes = [spelling.to_owned()];
+        let facts = Facts { scopes: Some(&scopes), ..facts(&alice) };
+        assert!(rule(scope.clone(), require()).matches(&facts), "{spelling}");
+        assert_eq!(rule(scope.clone(), Verdict::Exempt).matches(&facts), spelling == "admin", "{spelling}");
+    }
+}

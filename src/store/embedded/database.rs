@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::{
     devices, expiring,
     file::StoreFile,
-    ledger, revocations, trail,
+    ledger, revocations, throttle, trail,
     worker::{self, Job, WAITING_MAX},
 };
 use crate::step_up::StoreError;
@@ -75,6 +75,20 @@ pub enum EmbeddedOpenError {
         /// What SQLite says.
         #[source]
         source: rusqlite::Error,
+    },
+    /// It is another user's.
+    #[error(
+        "the store {path} belongs to user {owner} and cannot be opened by user {own}; run this as that user, or \
+         `chown` the store and the files beside it",
+        path = path.display()
+    )]
+    OfAnother {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who runs this.
+        own: u32,
     },
     /// It is not there, and should be.
     #[error(
@@ -153,8 +167,17 @@ impl Database {
             make(settings)?;
         }
         let file = StoreFile::at(path)?;
-        let writer = connect(path, settings.timeout).map_err(sqlite)?;
+        let writer = connect(path, settings.timeout).map_err(|source| {
+            let owner = std::fs::metadata(path).map_or(0, |found| found.uid());
+            let own = rustix::process::geteuid().as_raw();
+            if owner == own {
+                sqlite(source)
+            } else {
+                EmbeddedOpenError::OfAnother { path: path.clone(), owner, own }
+            }
+        })?;
         prepare(path, &writer)?;
+        writer.execute_batch(throttle::SCHEMA).map_err(sqlite)?;
         let is_new = writer
             .query_row("SELECT NOT EXISTS (SELECT 1 FROM factors)", [], |row| row.get(0))
             .map_err(sqlite)?;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{EmbeddedStore, failed};
+use super::{EmbeddedStore, failed, row_of};
 use crate::{
     step_up::StoreError,
     types::{FactorId, SubjectId, UnixTime},
@@ -48,13 +48,14 @@ impl EmbeddedStore {
             .await
     }
 
-    /// Writes a device if there is still what was read.
+    /// Writes a device if there is still what was read, and the field of the factor, if one is named.
     pub(in super::super) async fn put_device(
         &self,
         subject: &SubjectId,
         id: &FactorId,
         read: Option<&[u8]>,
         record: String,
+        factor: Option<String>,
         forget_at: UnixTime,
     ) -> Result<bool, StoreError> {
         let (subject, id, read) = (subject.clone(), id.clone(), read.map(<[u8]>::to_vec));
@@ -64,11 +65,13 @@ impl EmbeddedStore {
                 if find(connection, &subject, &id)? != read {
                     return Ok(false);
                 }
-                let row = params![subject.as_str(), id.as_str(), forget_at, record.as_bytes()];
+                let factor = factor.as_deref().map(row_of);
+                let row = params![subject.as_str(), id.as_str(), forget_at, record.as_bytes(), factor];
                 connection
                     .prepare_cached(
                         "INSERT OR REPLACE INTO devices (subject, id, forget_at, record) \
-                         SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM factors WHERE subject = ?1)",
+                         SELECT ?1, ?2, ?3, ?4 WHERE EXISTS \
+                         (SELECT 1 FROM factors WHERE subject = ?1 AND (?5 IS NULL OR factor_id = ?5))",
                     )
                     .and_then(|mut insert| insert.execute(row))
                     .map(|written| written > 0)

@@ -64,6 +64,30 @@ impl EmbeddedStore {
             .await
     }
 
+    /// Answers whether there was one to replace.
+    pub(in super::super) async fn replace_expiring(
+        &self,
+        kind: Expiring,
+        name: String,
+        record: String,
+        for_secs: u64,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let (now, forget_at) = (integer(now.as_secs()), integer(now.as_secs().saturating_add(for_secs)));
+        let table = table(kind);
+        self.database
+            .write(move |connection| {
+                connection
+                    .prepare_cached(&format!(
+                        "UPDATE {table} SET forget_at = ?2, record = ?3 WHERE name = ?1 AND forget_at > ?4"
+                    ))
+                    .and_then(|mut update| update.execute(params![name, forget_at, record.as_bytes(), now]))
+                    .map(|written| written > 0)
+                    .map_err(failed)
+            })
+            .await
+    }
+
     pub(in super::super) async fn get_expiring(
         &self,
         kind: Expiring,

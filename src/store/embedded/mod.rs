@@ -12,6 +12,7 @@ mod file;
 mod ledger;
 mod list;
 mod revocations;
+mod throttle;
 mod trail;
 mod worker;
 
@@ -134,8 +135,13 @@ impl EmbeddedStore {
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        // It writes what is there already: on a full disk codes cannot be settled, and that is not ready.
         self.database
-            .read(|connection| connection.query_row("SELECT 1", [], |_| Ok(())).map_err(failed))
+            .write(|connection| {
+                let version: i32 =
+                    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+                connection.pragma_update(None, "user_version", version).map_err(failed)
+            })
             .await
     }
 }

@@ -20,29 +20,34 @@ impl RedisStore {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let key = keys::devices(subject);
         let get = async |mut c| redis::cmd("HGET").arg(&key).arg(id.as_str()).query_async(&mut c).await;
-        self.connection.read(get).await
+        self.servers.read(&key, get).await
     }
 
     pub(in super::super) async fn devices(
         &self,
         subject: &SubjectId,
     ) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
-        self.hash(&keys::devices(subject)).await
+        self.servers.hash(&keys::devices(subject)).await
     }
 
-    /// Writes a device if there is still what was read.
+    /// Writes a device if there is still what was read, and the field of the factor, if one is named.
     pub(in super::super) async fn put_device(
         &self,
         subject: &SubjectId,
         id: &FactorId,
         read: Option<&[u8]>,
         record: &str,
+        factor: Option<&str>,
         for_secs: u64,
     ) -> Result<bool, StoreError> {
-        let mut call = PUT.key(keys::devices(subject));
+        let key = keys::devices(subject);
+        let mut call = PUT.key(&key);
         call.key(keys::enrolment(subject));
         call.arg(id.as_str()).arg(read.unwrap_or_default()).arg(record).arg(for_secs.max(1));
-        self.connection.write(async |mut c| call.invoke_async(&mut c).await).await
+        call.arg(factor.unwrap_or_default());
+        let put = async |mut c| call.invoke_async::<bool>(&mut c).await;
+        // One that is spent must stay so, like a passcode.
+        self.servers.write_for_good(&key, put, |done| *done).await
     }
 
     pub(in super::super) async fn forget_devices(
@@ -58,8 +63,7 @@ impl RedisStore {
         if ids.is_empty() {
             return Ok(0);
         }
-        self.connection
-            .write(async |mut c| redis::cmd("HDEL").arg(&key).arg(&ids).query_async(&mut c).await)
-            .await
+        let forget = async |mut c| redis::cmd("HDEL").arg(&key).arg(&ids).query_async::<usize>(&mut c).await;
+        self.servers.write_for_good(&key, forget, |count| *count > 0).await
     }
 }

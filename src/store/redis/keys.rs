@@ -9,6 +9,9 @@ pub(super) const MARKER: &str = "tfa:marker";
 /// The stream of administrative changes.
 pub(super) const TRAIL: &str = "tfa:audit";
 
+/// The stream of audit events of grants.
+pub(super) const EVENTS: &str = "tfa:events";
+
 /// All that there is of revocations: due times, times of birth, records, attempts.
 pub(super) const REVOCATIONS: [&str; 4] = [
     "tfa:{revocations}:due",
@@ -66,6 +69,11 @@ pub(super) fn expiring(kind: Expiring, name: &str) -> String {
         Expiring::Session => "session",
     };
     format!("tfa:{{{kind}:{name}}}:record")
+}
+
+/// When a client's next token request is due.
+pub(super) fn throttle(client: std::net::IpAddr) -> String {
+    format!("tfa:{{throttle:{client}}}:due")
 }
 
 /// The subject as a hash tag: `{` and `}` would end it early, `%` is what they are written with.

@@ -4,31 +4,36 @@
 //! with a passcode, one script to settle it; the script decides by the server's own clock; a hash that holds
 //! no factor that opens is an error, never "not enrolled".
 
+mod breaker;
+mod cluster;
 mod connection;
 mod devices;
 mod expiring;
+mod fault;
 mod keys;
+mod link;
+mod list;
 mod marker;
 mod revocations;
+mod sentinel;
+mod servers;
+mod settings;
+mod slots;
+mod throttle;
 mod trail;
 
-use std::{fmt, sync::LazyLock, time::Duration};
+use std::sync::LazyLock;
 
-use redis::{Client, IntoConnectionInfo as _, Script};
+use redis::Script;
 
-use self::connection::Connection;
 pub(super) use self::marker::Marker;
-use super::{
-    StoreSettings,
-    edit::Change,
-    fields::{self, Fields},
-    record::malformed,
-};
+use self::servers::Servers;
+pub use self::settings::{RedisSettings, RedisTls, RedisTlsFault, RedisUrlFault};
+use super::{StoreSettings, edit::Change, fields::Fields, record::malformed};
 use crate::{
     factor::Fit,
-    identity::fold_username,
     policy::lockout::{Attempt, Failure, Ledger, Settlement, UsedStep},
-    step_up::{ListCursor, ListPage, ListQuery, NameSummary, StoreError},
+    step_up::StoreError,
     types::{
         FactorId, SubjectId, UnixTime,
         limits::{FAILURES_IN_A_ROW_MAX, USED_STEP_MARGIN_SECS},
@@ -39,58 +44,25 @@ static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scr
 static EDIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/edit.lua")));
 static UNLOCK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unlock.lua")));
 
-/// Keys that one step of a `SCAN` looks at: a millisecond of Redis's time.
-const SCANNED_AT_ONCE: usize = 1000;
 /// The longest time for which any used step matters: eleven periods of 300 s, and the margin. Seconds.
 const USED_STEP_SECS_MAX: u64 = 11 * 300 + USED_STEP_MARGIN_SECS;
 
-/// Where Redis is, and how long it may take.
-#[derive(Clone)]
-pub struct RedisSettings {
-    client: Box<Client>,
-    timeout: Duration,
-}
-
-impl fmt::Debug for RedisSettings {
-    /// Without the URL, which may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisSettings").field("timeout", &self.timeout).finish_non_exhaustive()
-    }
-}
-
-/// Why a URL is not that of a Redis. It does not repeat the URL, which may hold a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be redis://[user:password@]host[:port][/db] or rediss://…")]
-pub struct RedisUrlFault;
-
-impl RedisSettings {
-    /// Parses `redis://` and `rediss://` URLs. `timeout` bounds connecting and every answer.
-    pub fn parse(url: &str, timeout: Duration) -> Result<Self, RedisUrlFault> {
-        if !url.starts_with("redis://") && !url.starts_with("rediss://") || url.contains('#') {
-            return Err(RedisUrlFault);
-        }
-        let info = url.into_connection_info().map_err(|_| RedisUrlFault)?;
-        let client = Client::open(info).map_err(|_| RedisUrlFault)?;
-        Ok(Self { client: Box::new(client), timeout })
-    }
-}
-
 /// The adapter of one runtime thread.
 pub(super) struct RedisStore {
-    connection: Connection,
+    servers: Servers,
     settings: StoreSettings,
 }
 
 impl RedisStore {
     pub(super) fn new(redis: &RedisSettings, marker: Marker, settings: StoreSettings) -> Self {
-        Self { connection: Connection::new(redis.client.as_ref().clone(), redis.timeout, marker), settings }
+        Self { servers: Servers::new(redis, marker), settings }
     }
 
     /// All that there is under a name: one `HGETALL`.
     pub(super) async fn fields(&self, name: &SubjectId) -> Result<Fields, StoreError> {
-        let fields = self.hash(&keys::enrolment(name)).await?;
+        let fields = self.servers.hash(&keys::enrolment(name)).await?;
         if !fields.is_empty() {
-            self.connection.remember_marker().await;
+            self.servers.remember_marker().await;
         }
         Ok(fields)
     }
@@ -98,7 +70,8 @@ impl RedisStore {
     /// Writes what an edit made of what was read. Answers whether that was still there.
     pub(super) async fn apply(&self, subject: &SubjectId, change: &Change) -> Result<bool, StoreError> {
         let (set, removed): (Vec<_>, Vec<_>) = (change.set().collect(), change.removed().collect());
-        let mut call = EDIT.key(keys::enrolment(subject));
+        let key = keys::enrolment(subject);
+        let mut call = EDIT.key(&key);
         call.key(keys::ledger(subject)).key(keys::recovery_ledger(subject)).key(keys::devices(subject));
         call.arg(change.before.len()).arg(set.len()).arg(removed.len());
         call.arg(u8::from(change.forgets_failures)).arg(u8::from(change.forgets_devices));
@@ -116,17 +89,18 @@ impl RedisStore {
         for name in removed {
             call.arg(name);
         }
-        let applied: bool = self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
+        let edit = async |mut c| call.invoke_async::<bool>(&mut c).await;
+        let applied = self.servers.write_for_good(&key, edit, |applied| *applied).await?;
         if applied && !change.after.is_empty() {
-            self.connection.remember_marker().await;
+            self.servers.remember_marker().await;
         }
         Ok(applied)
     }
 
     /// What is remembered of a subject's attempts: with passcodes, and with recovery codes.
     pub(super) async fn ledgers(&self, subject: &SubjectId) -> Result<(Ledger, Ledger), StoreError> {
-        let passcodes = ledger(&self.hash(&keys::ledger(subject)).await?)?;
-        Ok((passcodes, ledger(&self.hash(&keys::recovery_ledger(subject)).await?)?))
+        let passcodes = ledger(&self.servers.hash(&keys::ledger(subject)).await?)?;
+        Ok((passcodes, ledger(&self.servers.hash(&keys::recovery_ledger(subject)).await?)?))
     }
 
     /// One `EVALSHA`.
@@ -136,14 +110,14 @@ impl RedisStore {
         attempt: &Attempt,
     ) -> Result<Settlement, StoreError> {
         let lockout = &self.settings.lockout;
-        let mut call = match &attempt.fit {
-            Fit::Steps(_) => SETTLE.key(keys::ledger(subject)),
-            Fit::RecoveryCode(_) => {
-                let mut call = SETTLE.key(keys::recovery_ledger(subject));
-                call.key(keys::enrolment(subject));
-                call
-            }
+        let key = match &attempt.fit {
+            Fit::Steps(_) => keys::ledger(subject),
+            Fit::RecoveryCode(_) => keys::recovery_ledger(subject),
         };
+        let mut call = SETTLE.key(&key);
+        if matches!(attempt.fit, Fit::RecoveryCode(_)) {
+            call.key(keys::enrolment(subject));
+        }
         call.arg(attempt.fingerprint.to_hex())
             .arg(attempt.window_secs)
             .arg(lockout.failures_max)
@@ -162,81 +136,22 @@ impl RedisStore {
                 call.arg(code.iter().map(|code| code.id().as_str()).collect::<Vec<_>>());
             }
         }
-        let verdict: Vec<String> =
-            self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
+        let settle = async |mut c| call.invoke_async::<Vec<String>>(&mut c).await;
+        let accepted = |verdict: &Vec<String>| verdict.first().is_some_and(|word| word == "accepted");
+        let verdict = self.servers.write_for_good(&key, settle, accepted).await?;
         settlement(&verdict).ok_or_else(|| malformed("ledger", "the script's verdict is not known"))
     }
 
     pub(super) async fn unlock(&self, subject: &SubjectId) -> Result<bool, StoreError> {
-        let mut call = UNLOCK.key(keys::ledger(subject));
+        let key = keys::ledger(subject);
+        let mut call = UNLOCK.key(&key);
         call.key(keys::recovery_ledger(subject)).arg(USED_STEP_SECS_MAX);
-        let forgotten: u64 = self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
+        let forgotten: u64 = self.servers.write(&key, async |mut c| call.invoke_async(&mut c).await).await?;
         Ok(forgotten > 0)
     }
 
-    /// One page of names: some steps of a `SCAN`, then the fields' names of each.
-    pub(super) async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
-        let pattern = keys::enrolments_containing(query.containing.as_deref().unwrap_or_default());
-        let cursor = query.cursor.as_ref().map_or("0", |cursor| cursor.0.as_str());
-        let mut cursor: u64 = cursor
-            .parse()
-            .map_err(|_| StoreError::Refused("the cursor must be one that a page ended with"))?;
-        // What is searched for is rare: then as much as may be is looked at in one step.
-        let at_once = match query.containing {
-            Some(_) => SCANNED_AT_ONCE,
-            None => query.limit.clamp(1, SCANNED_AT_ONCE),
-        };
-        let mut page = ListPage::default();
-        loop {
-            let (next, found): (u64, Vec<String>) = self
-                .connection
-                .read(async |mut c| {
-                    let mut scan = redis::cmd("SCAN");
-                    scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(at_once);
-                    scan.query_async(&mut c).await
-                })
-                .await?;
-            page.names.append(&mut self.summaries(&found).await?);
-            cursor = next;
-            if cursor == 0 {
-                return Ok(page);
-            }
-            if page.names.len() >= query.limit {
-                page.next = Some(ListCursor(cursor.to_string()));
-                return Ok(page);
-            }
-        }
-    }
-
-    async fn summaries(&self, found: &[String]) -> Result<Vec<NameSummary>, StoreError> {
-        if found.is_empty() {
-            return Ok(Vec::new());
-        }
-        let all: Vec<Fields> = self
-            .connection
-            .read(async |mut c| {
-                let mut pipeline = redis::pipe();
-                for key in found {
-                    pipeline.cmd("HGETALL").arg(key);
-                }
-                pipeline.query_async(&mut c).await
-            })
-            .await?;
-        let named = found.iter().zip(&all).filter_map(|(key, fields)| {
-            // One that went meanwhile, and a name that is not folded: nobody can log in by it.
-            let name = keys::name_of_enrolment(key)?;
-            let folded = fold_username(&name).ok().filter(|folded| folded.as_str() == name)?;
-            (!fields.is_empty()).then(|| fields::summary(folded, fields))
-        });
-        Ok(named.collect())
-    }
-
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        self.connection.read(async |mut c| redis::cmd("PING").exec_async(&mut c).await).await
-    }
-
-    async fn hash(&self, key: &str) -> Result<Fields, StoreError> {
-        self.connection.read(async |mut c| redis::cmd("HGETALL").arg(key).query_async(&mut c).await).await
+        self.servers.ping().await
     }
 }
 

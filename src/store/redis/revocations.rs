@@ -36,7 +36,7 @@ impl RedisStore {
         let record = orphan_record::seal(keys, revocation)?;
         let mut call = on_all_keys(&PUSH);
         call.arg(revocation.id.as_str()).arg(record).arg(REVOCATIONS_MAX);
-        self.connection.write(async |mut c| call.invoke_async(&mut c).await).await
+        self.servers.write(DUE, async |mut c| call.invoke_async(&mut c).await).await
     }
 
     pub(in super::super) async fn claim_revocations(
@@ -48,7 +48,7 @@ impl RedisStore {
         let mut call = on_all_keys(&CLAIM);
         call.arg(lease_secs).arg(limit);
         let claimed: Vec<(String, Vec<u8>, u32, u64)> =
-            self.connection.write(async |mut c| call.invoke_async(&mut c).await).await?;
+            self.servers.write(DUE, async |mut c| call.invoke_async(&mut c).await).await?;
         let due = claimed.into_iter().map(|(id, record, attempts, age_secs)| {
             let id = RevocationId::from_stored(id);
             let orphan = if record.is_empty() {
@@ -69,17 +69,17 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let mut call = POSTPONE.key(DUE);
         call.key(ATTEMPTS).arg(id.as_str()).arg(delay_secs).arg(attempts);
-        self.connection.write(async |mut c| call.invoke_async::<u64>(&mut c).await.map(drop)).await
+        self.servers.write(DUE, async |mut c| call.invoke_async::<u64>(&mut c).await.map(drop)).await
     }
 
     pub(in super::super) async fn finish_revocation(&self, id: &RevocationId) -> Result<(), StoreError> {
         let mut call = on_all_keys(&FINISH);
         call.arg(id.as_str());
-        self.connection.write(async |mut c| call.invoke_async::<u64>(&mut c).await.map(drop)).await
+        self.servers.write(DUE, async |mut c| call.invoke_async::<u64>(&mut c).await.map(drop)).await
     }
 
     pub(in super::super) async fn revocations(&self) -> Result<u64, StoreError> {
-        self.connection.read(async |mut c| redis::cmd("ZCARD").arg(BORN).query_async(&mut c).await).await
+        self.servers.read(BORN, async |mut c| redis::cmd("ZCARD").arg(BORN).query_async(&mut c).await).await
     }
 }
 

@@ -22,7 +22,16 @@ impl RedisStore {
             add.arg(keys::TRAIL).arg("MAXLEN").arg("~").arg(TRAIL_EVENTS_MAX).arg("*").arg(EVENT).arg(record);
             add.exec_async(&mut c).await
         };
-        self.connection.write(add).await
+        self.servers.write(keys::TRAIL, add).await
+    }
+
+    pub(in super::super) async fn keep_event(&self, event: &str) -> Result<(), StoreError> {
+        let add = async |mut c| {
+            let mut add = redis::cmd("XADD");
+            add.arg(keys::EVENTS).arg("MAXLEN").arg("~").arg(TRAIL_EVENTS_MAX).arg("*").arg(EVENT).arg(event);
+            add.exec_async(&mut c).await
+        };
+        self.servers.write(keys::EVENTS, add).await
     }
 
     /// The latest first; those of other subjects are passed over.
@@ -34,8 +43,8 @@ impl RedisStore {
         let mut before = query.before.as_ref().map_or_else(|| "+".to_owned(), |before| format!("({before}"));
         loop {
             let entries: Vec<Entry> = self
-                .connection
-                .read(async |mut c| {
+                .servers
+                .read(keys::TRAIL, async |mut c| {
                     let mut range = redis::cmd("XREVRANGE");
                     range.arg(keys::TRAIL).arg(&before).arg("-").arg("COUNT").arg(READ_AT_ONCE);
                     range.query_async(&mut c).await

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     step_up::{Orphan, RevocationId},
     types::Secret,
+    upstream::{ClientTls, back_channel::client_of},
 };
 
 /// How long the upstream may take for one token.
@@ -29,11 +30,9 @@ pub struct RevocationChannel {
 }
 
 impl RevocationChannel {
-    /// It follows no redirect, which might lead a token to somebody else, and uses no proxy of the environment.
-    pub fn new(settings: RevocationSettings) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
+    /// A client for the server that revokes.
+    pub fn new(settings: RevocationSettings, tls: Option<&ClientTls>) -> Result<Self, reqwest::Error> {
+        let client = client_of(settings.endpoint.server(), tls)
             .user_agent(concat!("tfa-gateway/", env!("CARGO_PKG_VERSION")))
             .timeout(TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)

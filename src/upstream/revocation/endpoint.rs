@@ -91,6 +91,11 @@ impl RevocationEndpoint {
         self.url.absolute(&self.upstream, token.expose())
     }
 
+    /// The server that is asked.
+    pub(super) fn server(&self) -> &UpstreamUrl {
+        self.url.origin().unwrap_or(&self.upstream)
+    }
+
     /// The `Host` of a request for an orphan of that host: an upstream with many sites finds its site by it, and a
     /// server of its own has only its own.
     pub(super) fn host(&self, orphan: Option<&str>) -> Option<HeaderValue> {

@@ -49,6 +49,22 @@ fn a_change_without_a_record_is_told_from_one_that_was_not_made() {
     assert_eq!(desk.ok("GET", "/subjects/alice", None)["enrolled"], false);
 }
 
+/// It counts, and there is no other place where it is written down.
+#[test]
+fn a_secret_that_was_made_is_shown_even_if_it_could_not_be_recorded() {
+    let desk = Desk::on(StoreKind::Embedded);
+    let file = desk.stage.config.dir().join("gateway.db");
+    desk.ok("GET", "/subjects/alice", None);
+    quietly(Command::new("sqlite3").arg(file).arg("DROP TABLE trail"));
+    let enrolled = desk.ok("POST", "/subjects/alice/factors", None);
+    assert_eq!((text(&enrolled, "secret").len(), &enrolled["recorded"]), (32, &false.into()), "{enrolled}");
+    let codes = desk.ok("POST", "/subjects/alice/recovery-codes", None);
+    assert_eq!(codes["recovery_codes"].as_array().map(Vec::len), Some(10), "{codes}");
+    let ran = desk.stage.config.run(&["enrol", "bob", "--json"]);
+    assert!(ran.stdout.contains("otpauth://"), "{ran:?}");
+    assert!(ran.refused().contains("could not be recorded"));
+}
+
 #[test]
 fn a_change_goes_on_to_its_record_when_its_client_leaves() {
     let mut desk = Desk::on(StoreKind::Redis);

@@ -79,6 +79,18 @@ impl Clock {
         }
     }
 
+    /// Sets it back by so many seconds that it was moved on.
+    pub(crate) fn set_back(&self, secs: u64) {
+        self.set_offset(self.offset() - secs);
+    }
+
+    /// Moves it on, unless it is the machine's own, which goes on by itself.
+    pub(crate) fn hurry(&self, secs: u64) {
+        if self.moved.is_some() {
+            self.advance(secs);
+        }
+    }
+
     fn file(&self) -> Option<PathBuf> {
         self.moved.as_ref().map(|dir| dir.path().join("offset"))
     }

@@ -11,12 +11,13 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
     clock::Clock,
-    process::{PATIENCE, end, lines, run, scratch, spawn},
+    process::{PATIENCE, end, lines, run, scratch, signal, spawn},
 };
 
 /// The binary that cargo built for these tests.
@@ -90,13 +91,30 @@ impl GatewayConfig {
         Gateway::start(&command, self.dir())
     }
 
-    fn prepare(&self, command: &mut Command) {
-        let file = self.dir().join("gateway.toml");
+    /// The same by way of another command, which is given the subcommand at its end.
+    pub(crate) fn serve_by(&self, mut command: Command) -> Gateway {
+        command.arg("serve");
+        self.prepare(&mut command);
+        Gateway::start(&command, self.dir())
+    }
+
+    /// Forgets a key.
+    pub(crate) fn unset(&mut self, key: &str) {
+        self.settings.remove(key);
+    }
+
+    /// Writes gateway.toml, which each command does before it starts.
+    pub(crate) fn write(&self) {
         let mut text = String::new();
         for (key, value) in &self.settings {
             writeln!(text, "{key} = {value}").expect("written");
         }
-        fs::write(&file, text).expect("written");
+        fs::write(self.dir().join("gateway.toml"), text).expect("written");
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        self.write();
+        let file = self.dir().join("gateway.toml");
         command
             .arg("--config")
             .arg(file)
@@ -192,6 +210,21 @@ impl Gateway {
     /// Where the probes are.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, which: Signal) {
+        signal(self.child.id(), which);
+    }
+
+    /// Its number among the processes.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().expect("no panic").clone()
     }
 
     /// Ends it as a power cut does.

@@ -10,6 +10,7 @@ mod http;
 mod process;
 mod redis;
 mod request;
+pub(crate) mod site;
 mod stage;
 mod upstream;
 

@@ -101,6 +101,11 @@ impl Stage {
         self.gateway.take().expect("it serves").stop()
     }
 
+    /// Kills the gateway without warning.
+    pub(crate) fn kill_gateway(&mut self) {
+        self.gateway.take().expect("it serves").kill();
+    }
+
     /// Kills the gateway without warning and starts another one.
     pub(crate) fn crash_and_serve(&mut self) {
         self.gateway.take().expect("it serves").kill();

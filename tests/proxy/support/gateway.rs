@@ -65,6 +65,17 @@ impl Gateway {
         Self { child, address, admin, dir }
     }
 
+    /// Runs a subcommand beside it, which has to go well.
+    pub(crate) fn run(&self, arguments: &[&str]) {
+        let ran = Command::new(env!("CARGO_BIN_EXE_tfa-gateway"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.dir.path().join("gateway.toml"))
+            .output()
+            .expect("it runs");
+        assert!(ran.status.success(), "{ran:?}");
+    }
+
     /// Connects a client.
     pub(crate) fn connect(&self) -> Wire {
         Wire::connect(self.address)

@@ -13,6 +13,7 @@ const PEOPLE = [
     'bob' => ['hunter22', 'secret'],
     'jose' => ['secret'],
     'alice+tag@example.com' => ['secret'],
+    'alice0' => ['passw0rd'], 'alice1' => ['passw0rd'], 'alice2' => ['passw0rd'], 'alice3' => ['passw0rd'],
 ];
 const ADDRESSES = ['alice@example.com' => 'alice', 'bob@example.com' => 'bob'];
 // Clients and their secrets; '' is a public client.

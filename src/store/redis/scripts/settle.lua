@@ -62,6 +62,14 @@ if locked_until > now then
   return { 'locked', string.format('%d', locked_until - now) }
 end
 
+-- What failed within its window is not counted again. That it fits by now makes it no better: it was guessed.
+local verdict = #ARGV > 8 and 'replayed' or 'wrong'
+for _, failure in ipairs(failures) do
+  if failure.print == fingerprint and math.max(now - failure.at, 0) < attempt_window then
+    return { verdict }
+  end
+end
+
 if KEYS[2] and ARGV[9] then
   if redis.call('HDEL', KEYS[2], 'recovery:' .. ARGV[9]) == 1 then
     redis.call('DEL', ledger)
@@ -96,13 +104,9 @@ if fresh then
   return { 'accepted', ARGV[9] }
 end
 
-local verdict = #ARGV > 8 and 'replayed' or 'wrong'
 local kept, recent = {}, 1
 for _, failure in ipairs(failures) do
   local age = math.max(now - failure.at, 0)
-  if failure.print == fingerprint and age < attempt_window then
-    return { verdict }
-  end
   if age < math.max(lockout_window, attempt_window) then
     kept[#kept + 1] = string.format('%d:%s', failure.at, failure.print)
   end

@@ -1,0 +1,145 @@
+//! Where audit events go, and who watches over challenges: a right password that no code ever followed is a sign that
+//! somebody has it who should not.
+//!
+//! Invariants: so many subjects are watched at once, and no more; who has met a challenge at another gateway on the
+//! same store is not told of.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    rc::Rc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    task::spawn_local,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::warn;
+
+use crate::{
+    config::Settings,
+    step_up::{Clock as _, EnrolmentRegistry as _},
+    store::Store,
+    telemetry::{AuditLog, AuditTarget, ChallengeNews, EventSender, Metrics, SystemClock, write_events},
+    types::{SubjectId, UnixTime, limits::USED_STEP_MARGIN_SECS},
+};
+
+/// Subjects that are watched at once. A flood of right passwords for more of them is seen by the first ones.
+const WATCHED_MAX: usize = 10_000;
+/// News that wait.
+const NEWS_MAX: usize = 1024;
+/// How often it is looked who has been waited for too long.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// What there is to be done for the audit beside the data plane.
+pub(super) struct Auditing {
+    to_store: Option<mpsc::Receiver<String>>,
+    writer: Option<JoinHandle<()>>,
+    watched: Option<(mpsc::Receiver<ChallengeNews>, Duration)>,
+}
+
+impl Auditing {
+    /// Opens what events are written to.
+    pub(super) fn open(settings: &Settings, metrics: &Metrics) -> io::Result<(Self, AuditLog)> {
+        let (mut to_store, mut writer) = (None, None);
+        let events = match &settings.audit {
+            AuditTarget::Log => None,
+            target @ (AuditTarget::Redis | AuditTarget::Stdout | AuditTarget::File(_)) => {
+                let (sender, events) = EventSender::queue(metrics.clone());
+                if *target == AuditTarget::Redis {
+                    to_store = Some(events);
+                } else {
+                    writer = Some(write_events(events, target.clone(), metrics.clone())?);
+                }
+                Some(sender)
+            }
+        };
+        let (news, heard) = mpsc::channel(NEWS_MAX);
+        let watched = settings.abandoned_after.map(|after| (heard, after));
+        let log = AuditLog::new(metrics.clone(), events, watched.is_some().then_some(news));
+        Ok((Self { to_store, writer, watched }, log))
+    }
+
+    /// Starts what is done on the control thread. It ends with the last of those who record.
+    pub(super) fn start(&mut self, store: &Rc<Store>, log: &AuditLog) {
+        if let Some(events) = self.to_store.take() {
+            spawn_local(keep(events, Rc::clone(store), log.metrics().clone()));
+        }
+        if let Some((heard, after)) = self.watched.take() {
+            spawn_local(watch(heard, after, Rc::clone(store), log.clone()));
+        }
+    }
+
+    /// Waits until everything is written. Nobody may be left who records.
+    pub(super) fn finish(self) -> thread::Result<()> {
+        self.writer.map_or(Ok(()), JoinHandle::join)
+    }
+}
+
+/// Takes audit events from their queue to the store.
+async fn keep(mut events: mpsc::Receiver<String>, store: Rc<Store>, metrics: Metrics) {
+    let mut was_kept = true;
+    while let Some(event) = events.recv().await {
+        let kept = store.keep_event(&event).await;
+        if let Err(error) = &kept {
+            metrics.audit_event_lost();
+            if was_kept {
+                warn!(error = error as &dyn std::error::Error, "audit events cannot be kept");
+            }
+        }
+        was_kept = kept.is_ok();
+    }
+}
+
+struct Waiting {
+    since: UnixTime,
+    count: u64,
+}
+
+/// Watches until the last sender is gone.
+async fn watch(mut news: mpsc::Receiver<ChallengeNews>, after: Duration, store: Rc<Store>, audit: AuditLog) {
+    let mut waiting: BTreeMap<SubjectId, Waiting> = BTreeMap::new();
+    let mut ticks = interval(INTERVAL.min(after));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            heard = news.recv() => match heard {
+                None => return,
+                Some(ChallengeNews::Met(subject)) => drop(waiting.remove(&subject)),
+                Some(ChallengeNews::Asked(subject)) => {
+                    let is_full = waiting.len() >= WATCHED_MAX;
+                    match waiting.get_mut(&subject) {
+                        Some(known) => known.count += 1,
+                        None if is_full => {}
+                        None => drop(waiting.insert(subject, Waiting { since: SystemClock.now(), count: 1 })),
+                    }
+                }
+            },
+            _ = ticks.tick() => {
+                let now = SystemClock.now();
+                let is_over = |waiting: &Waiting| waiting.since.secs_until(now) >= after.as_secs();
+                let over: Vec<SubjectId> =
+                    waiting.iter().filter(|(_, it)| is_over(it)).map(|(subject, _)| subject.clone()).collect();
+                for subject in over {
+                    if let Some(Waiting { since, count }) = waiting.remove(&subject)
+                        && !was_met(&store, &subject, since).await
+                    {
+                        audit.abandoned(&subject, count, since);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether the store knows of a code that was accepted since: by another gateway, say. A used step is forgotten so long
+/// after it was accepted, and a little more.
+async fn was_met(store: &Store, subject: &SubjectId, since: UnixTime) -> bool {
+    store.status(subject).await.is_ok_and(|status| {
+        let margin = since.plus(Duration::from_secs(USED_STEP_MARGIN_SECS));
+        status.ledger.used.values().any(|used| used.forget_at > margin)
+    })
+}

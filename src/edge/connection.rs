@@ -1,0 +1,241 @@
+//! One connection of a client: what stands before HTTP (a PROXY header, TLS), then HTTP/1.1 or HTTP/2.
+//!
+//! Invariants: a client that does not send, or does not read, loses its connection, and frees the upstream's;
+//! nobody has more connections than the setting allows but proxies that are trusted; a PROXY header is believed of
+//! these alone.
+
+use std::{cell::RefCell, collections::HashMap, convert::Infallible, net::IpAddr, rc::Rc, sync::Arc};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::watch,
+    time::timeout,
+};
+use tracing::debug;
+
+use super::{
+    GatewayBody, Peer, http2,
+    late_head::LateHead,
+    listener::ListenSettings,
+    proxy_protocol,
+    tls::{ClientName, ServerTls},
+};
+use crate::step_up::client_network;
+
+/// What is said to a client who has too many connections, where it can be said.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 5\r\n\
+    Content-Length: 87\r\nConnection: close\r\n\r\n\
+    {\"error\":\"temporarily_unavailable\",\"error_description\":\"Too many connections are open\"}";
+
+/// A connection that was accepted, and what it is served by.
+pub(super) struct Accepted {
+    /// The connection.
+    pub(super) stream: TcpStream,
+    /// Its other end.
+    pub(super) peer: Peer,
+    /// How it is served.
+    pub(super) settings: Arc<ListenSettings>,
+    /// Who has how many.
+    pub(super) clients: Rc<Clients>,
+    /// True when no request is taken any more.
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+/// Serves it to its end.
+pub(super) async fn serve<S, F>(accepted: Accepted, service: S)
+where
+    S: Fn(Request<Incoming>, Peer) -> F + Clone + 'static,
+    F: Future<Output = Response<GatewayBody>> + 'static,
+{
+    let Accepted { mut stream, mut peer, settings, clients, mut shutdown } = accepted;
+    // The kernel counts for how long nothing that was sent is taken, closed windows included (tcp(7)).
+    let prepared = stream
+        .set_nodelay(true)
+        .and_then(|()| SockRef::from(&stream).set_tcp_user_timeout(Some(settings.header_timeout)));
+    if let Err(error) = prepared {
+        debug!(%error, "a connection was gone before it was served");
+        return;
+    }
+    let is_proxy = settings.trusted_proxies.contains(peer);
+    if settings.proxy_protocol && is_proxy {
+        let header = tokio::select! {
+            read = timeout(settings.header_timeout, proxy_protocol::read(&mut stream)) => read,
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        };
+        match header {
+            Ok(Ok(Some(source))) => peer.address = source,
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => return debug!(%error, peer = %peer.address, "a PROXY header was not one"),
+            Err(_) => return debug!(peer = %peer.address, "a PROXY header took too long"),
+        }
+    }
+    let place = if settings.trusted_proxies.contains(peer) {
+        Some(Place::uncounted())
+    } else {
+        clients.enter(peer, settings.client_connections_max)
+    };
+    let Some(_place) = place else {
+        debug!(peer = %peer.address, "a client has too many connections");
+        if settings.tls.is_none() {
+            // It may be gone, or not read.
+            let _ = timeout(settings.header_timeout, stream.write_all(TOO_MANY)).await;
+        }
+        return;
+    };
+    match settings.tls.clone() {
+        None => serve_http1(stream, peer, None, &settings, shutdown, service).await,
+        Some(tls) => serve_tls(stream, &tls, peer, &settings, shutdown, service).await,
+    }
+}
+
+async fn serve_tls<S, F>(
+    stream: TcpStream,
+    tls: &ServerTls,
+    mut peer: Peer,
+    settings: &ListenSettings,
+    mut shutdown: watch::Receiver<bool>,
+    service: S,
+) where
+    S: Fn(Request<Incoming>, Peer) -> F + Clone + 'static,
+    F: Future<Output = Response<GatewayBody>> + 'static,
+{
+    peer.is_tls = true;
+    let handshake = tokio::select! {
+        shaken = timeout(settings.header_timeout, tls.accept(stream)) => shaken,
+        _ = shutdown.wait_for(|stop| *stop) => return,
+    };
+    match handshake {
+        Ok(Ok(stream)) => {
+            let client = ClientName::of(&stream);
+            if ServerTls::is_http2(&stream) {
+                http2::serve(stream, peer, settings, shutdown, service).await;
+            } else {
+                serve_http1(stream, peer, client, settings, shutdown, service).await;
+            }
+        }
+        Ok(Err(error)) => debug!(%error, peer = %peer.address, "a TLS handshake failed"),
+        Err(_) => debug!(peer = %peer.address, "a TLS handshake took too long"),
+    }
+}
+
+async fn serve_http1<S, F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    client: Option<ClientName>,
+    settings: &ListenSettings,
+    mut shutdown: watch::Receiver<bool>,
+    service: S,
+) where
+    S: Fn(Request<Incoming>, Peer) -> F + 'static,
+    F: Future<Output = Response<GatewayBody>> + 'static,
+{
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(client) = &client {
+            request.extensions_mut().insert(client.clone());
+        }
+        let response = service(request, peer);
+        async move { Ok::<_, Infallible>(response.await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout)
+        .max_buf_size(settings.head_bytes_max)
+        .max_headers(settings.fields_max)
+        // A client that closes its side has left: its request is cancelled, and so is the upstream's.
+        .half_close(false);
+    let (stream, late) = LateHead::watch(stream);
+    let mut connection =
+        std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        _ = shutdown.wait_for(|stop| *stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    if let Err(error) = served {
+        if error.is_timeout() {
+            late.answer();
+        }
+        debug!(error = &error as &dyn std::error::Error, peer = %peer.address, "a connection ended early");
+    }
+}
+
+/// Who has how many connections on this thread.
+#[derive(Default)]
+pub(super) struct Clients(RefCell<HashMap<IpAddr, usize>>);
+
+impl Clients {
+    /// A place for one more connection, if there may be one.
+    fn enter(self: &Rc<Self>, peer: Peer, connections_max: usize) -> Option<Place> {
+        let client = client_network(peer.address.ip());
+        let mut counts = self.0.borrow_mut();
+        let count = counts.entry(client).or_default();
+        (*count < connections_max).then(|| {
+            *count += 1;
+            Place(Some((Rc::clone(self), client)))
+        })
+    }
+}
+
+/// One connection of a client, for as long as it is open.
+struct Place(Option<(Rc<Clients>, IpAddr)>);
+
+impl Place {
+    /// Of a proxy that is trusted.
+    const fn uncounted() -> Self {
+        Self(None)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((clients, client)) = &self.0 else { return };
+        let mut counts = clients.0.borrow_mut();
+        if let Some(count) = counts.get_mut(client) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_too_many_connections_is_as_long_as_it_says() {
+        let text = std::str::from_utf8(TOO_MANY).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("Content-Length: {}\r\n", body.len())),
+            "{} is not in {head}",
+            body.len()
+        );
+    }
+
+    #[test]
+    fn connections_count_by_client_and_are_forgotten_with_the_last() {
+        let clients = Rc::new(Clients::default());
+        let peer = |text: &str| Peer { address: text.parse().unwrap(), is_tls: false };
+        let first = clients.enter(peer("[2001:db8::1]:1"), 2);
+        let second = clients.enter(peer("[2001:db8::2]:1"), 2);
+        assert!(first.is_some() && second.is_some());
+        assert!(clients.enter(peer("[2001:db8::3]:1"), 2).is_none());
+        assert!(clients.enter(peer("[2001:db8:0:1::3]:1"), 2).is_some());
+        assert!(clients.enter(peer("192.0.2.1:1"), 2).is_some());
+        drop(first);
+        assert!(clients.enter(peer("[2001:db8::3]:1"), 2).is_some());
+        drop(second);
+        assert!(clients.0.borrow().is_empty());
+    }
+}

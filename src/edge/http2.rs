@@ -1,0 +1,241 @@
+//! HTTP/2 (RFC 9113) on a connection that agreed to it in its TLS handshake.
+//!
+//! Invariants: each request goes on as one of HTTP/1.1 would; a connection without a request, or with an answer that
+//! the client does not take, is closed in the same time as one of HTTP/1.1.
+
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    pin::Pin,
+    rc::{Rc, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, Response, Version,
+    header::{COOKIE, HOST},
+};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    rt::Executor,
+    server::conn::http2,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    task::spawn_local,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::debug;
+
+use super::{GatewayBody, Peer, body::BodyError, listener::ListenSettings};
+
+/// Bytes of a request's body that a client may send unasked, and of all bodies of a connection: what pass-through
+/// holds for a stalled upstream.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes of an answer that wait for the client.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S, F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: Peer,
+    settings: &ListenSettings,
+    mut shutdown: watch::Receiver<bool>,
+    service: S,
+) where
+    S: Fn(Request<Incoming>, Peer) -> F + 'static,
+    F: Future<Output = Response<GatewayBody>> + 'static,
+{
+    let streams = Rc::new(Streams::default());
+    let seen = Rc::clone(&streams);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let open = Open::new(&seen);
+        as_http1(&mut request);
+        let response = service(request, peer);
+        async move { Ok::<_, Infallible>(response.await.map(|body| open.over(body))) }
+    });
+    let mut builder = http2::Builder::new(OnThisThread);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(settings.http2_streams_max)
+        .max_header_list_size(u32::try_from(settings.head_bytes_max).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .keep_alive_interval(settings.header_timeout)
+        .keep_alive_timeout(settings.header_timeout);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let limit = settings.header_timeout;
+    let (mut is_draining, mut until) = (false, None);
+    let served = loop {
+        tokio::select! {
+            served = connection.as_mut() => break served,
+            _ = shutdown.wait_for(|stop| *stop), if !is_draining => {
+                is_draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = streams.until_stuck(limit), if until.is_none() => {
+                debug!(peer = %peer.address, "a connection of HTTP/2 is idle, or its answers are not taken");
+                until = Some(Instant::now() + limit);
+                connection.as_mut().graceful_shutdown();
+            }
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return,
+        }
+    };
+    if let Err(error) = served {
+        debug!(error = &error as &dyn std::error::Error, peer = %peer.address, "a connection ended early");
+    }
+}
+
+/// What HTTP/2 writes otherwise is written as in HTTP/1.1, for all that judge requests, and for the upstream.
+fn as_http1(request: &mut Request<Incoming>) {
+    *request.version_mut() = Version::HTTP_11;
+    // RFC 9113 section 8.3.1.
+    let authority = request.uri().authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok());
+    let headers = request.headers_mut();
+    if let Some(authority) = authority
+        && !headers.contains_key(HOST)
+    {
+        headers.insert(HOST, authority);
+    }
+    join_cookies(headers);
+}
+
+/// A cookie header may come in pieces, which have to be put together (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return };
+    let mut joined = [first.as_bytes(), second.as_bytes()].join(&b"; "[..]);
+    for line in lines {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(line.as_bytes());
+    }
+    match HeaderValue::from_bytes(&joined) {
+        Ok(joined) => drop(headers.insert(COOKIE, joined)),
+        Err(_) => drop(headers.remove(COOKIE)),
+    }
+}
+
+/// Each request is a task of the connection's own thread.
+#[derive(Clone, Copy)]
+struct OnThisThread;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
+    fn execute(&self, future: F) {
+        spawn_local(future);
+    }
+}
+
+/// When the last piece of an answer was offered that the client has not taken yet.
+type Offered = Cell<Option<Instant>>;
+
+/// The requests that are under way on a connection.
+struct Streams {
+    count: Cell<usize>,
+    /// Since when there was none.
+    idle_since: Cell<Instant>,
+    answers: RefCell<Vec<Weak<Offered>>>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { count: Cell::new(0), idle_since: Cell::new(Instant::now()), answers: RefCell::default() }
+    }
+}
+
+impl Streams {
+    /// Waits until nothing was asked for so long, or an answer was not taken.
+    async fn until_stuck(&self, limit: Duration) {
+        loop {
+            let since = self.stuck_since();
+            match since {
+                Some(since) if since.elapsed() >= limit => return,
+                Some(since) => sleep(limit.saturating_sub(since.elapsed())).await,
+                None => sleep(limit).await,
+            }
+        }
+    }
+
+    fn stuck_since(&self) -> Option<Instant> {
+        if self.count.get() == 0 {
+            return Some(self.idle_since.get());
+        }
+        let mut answers = self.answers.borrow_mut();
+        answers.retain(|answer| answer.strong_count() > 0);
+        answers.iter().filter_map(|answer| answer.upgrade()?.get()).min()
+    }
+}
+
+/// One request that is under way, until the last of its answer.
+struct Open(Rc<Streams>);
+
+impl Open {
+    fn new(streams: &Rc<Streams>) -> Self {
+        streams.count.set(streams.count.get() + 1);
+        Self(Rc::clone(streams))
+    }
+
+    fn over(self, body: GatewayBody) -> Watched {
+        let offered = Rc::new(Offered::default());
+        self.0.answers.borrow_mut().push(Rc::downgrade(&offered));
+        Watched { body, offered, _open: self }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get().saturating_sub(1));
+        self.0.idle_since.set(Instant::now());
+    }
+}
+
+/// An answer of which it is known when its last piece was taken.
+struct Watched {
+    body: GatewayBody,
+    offered: Rc<Offered>,
+    _open: Open,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        // Who asks for the next piece has room for it.
+        self.offered.set(polled.is_ready().then(Instant::now));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_in_pieces_is_put_together() {
+        let mut headers = HeaderMap::new();
+        for piece in ["a=1", "b=2", "c=3"] {
+            headers.append(COOKIE, HeaderValue::from_static(piece));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
+    }
+}

@@ -1,0 +1,110 @@
+//! Sessions of the self-service pages, and devices that are remembered.
+
+use tfa_gateway::{
+    policy::device::Device,
+    step_up::{DeviceStore as _, EnrolmentRegistry as _, Session, SessionStore as _},
+    types::{FactorId, Secret, UnixTime},
+};
+
+use crate::stand::{Stand, StoreKind, new_factor, on_every_store, subject, totp};
+
+fn session(now: UnixTime) -> Session {
+    Session {
+        subject: subject("alice"),
+        verified_beside: vec![id("f1"), id("f2")],
+        proposed: vec![id("f3")],
+        changes: 4,
+        began_at: now,
+        renewed_at: now,
+        form_token: Secret::new("t".to_owned()),
+    }
+}
+
+fn id(text: &str) -> FactorId {
+    FactorId::parse(text).expect("an id")
+}
+
+fn device(digest: u8, now: UnixTime) -> Device {
+    Device {
+        client_id: "cli".into(),
+        label: Some("a laptop".into()),
+        digest: [digest; 32],
+        previous: None,
+        created_at: now,
+        used_at: now,
+        forget_at: UnixTime::from_secs(now.as_secs() + 3600),
+    }
+}
+
+on_every_store! {
+    fn a_session_comes_back_as_it_was_until_its_time_is_over(kind: StoreKind) {
+        let stand = Stand::new(kind);
+        stand.run(async |store| {
+            let secret = Secret::new("s".to_owned());
+            store.begin_session(&secret, &session(stand.now()), 60, stand.now()).await.expect("begun");
+            let found = store.session(&secret, stand.now()).await.expect("read").expect("a session");
+            assert_eq!(format!("{found:?}"), format!("{:?}", session(stand.now())));
+            assert!(store.session(&Secret::new("S".to_owned()), stand.now()).await.expect("read").is_none());
+            stand.clock.advance(61);
+            assert!(store.session(&secret, stand.now()).await.expect("read").is_none());
+        });
+    }
+
+    fn a_session_that_was_ended_does_not_go_on(kind: StoreKind) {
+        let stand = Stand::new(kind);
+        stand.run(async |store| {
+            let (secret, session) = (Secret::new("s".to_owned()), session(stand.now()));
+            let goes_on = async || {
+                store.go_on_with_session(&secret, &session, 60, stand.now()).await.expect("written")
+            };
+            assert!(!goes_on().await);
+            store.begin_session(&secret, &session, 60, stand.now()).await.expect("begun");
+            assert!(goes_on().await);
+            store.end_session(&secret).await.expect("ended");
+            assert!(!goes_on().await);
+            assert!(store.session(&secret, stand.now()).await.expect("read").is_none());
+            store.begin_session(&secret, &session, 60, stand.now()).await.expect("begun");
+            stand.clock.advance(61);
+            assert!(!goes_on().await);
+        });
+    }
+
+    fn a_device_is_remembered_for_a_factor_that_is_still_there(kind: StoreKind) {
+        let stand = Stand::new(kind);
+        stand.run(async |store| {
+            let (alice, now) = (subject("alice"), stand.now());
+            let add = async |device_id: &str, factor: Option<&FactorId>| {
+                store.add_device(&alice, &id(device_id), &device(1, now), factor, now).await.expect("asked")
+            };
+            assert!(!add("d0", None).await, "nobody is enrolled");
+            let (one, _) = store.enrol(&alice, new_factor(None, totp(1))).await.expect("enrolled");
+            let (two, _) = store.enrol(&alice, new_factor(None, totp(2))).await.expect("enrolled");
+            assert!(add("d1", Some(&one)).await && add("d2", None).await);
+            store.remove_factor(&alice, &one).await.expect("removed");
+            assert!(store.devices(&alice).await.expect("read").is_empty());
+            assert!(!add("d3", Some(&one)).await, "its factor is gone");
+            assert!(add("d4", Some(&two)).await);
+        });
+    }
+
+    fn a_device_is_replaced_once_and_ten_are_kept(kind: StoreKind) {
+        let stand = Stand::new(kind);
+        stand.run(async |store| {
+            let alice = subject("alice");
+            store.enrol(&alice, new_factor(None, totp(1))).await.expect("enrolled");
+            for n in 0..12_u8 {
+                let name = id(&format!("d{n}"));
+                let now = UnixTime::from_secs(stand.now().as_secs() + u64::from(n));
+                assert!(store.add_device(&alice, &name, &device(n, now), None, now).await.expect("added"));
+            }
+            let kept = store.devices(&alice).await.expect("read");
+            assert_eq!(kept.len(), 10);
+            assert!(kept.iter().all(|kept| kept.id != id("d0") && kept.id != id("d1")), "the oldest have gone");
+            let read = store.device(&alice, &id("d5")).await.expect("read").expect("a device");
+            let next = device(99, stand.now());
+            assert!(store.replace_device(&alice, &read, &next, stand.now()).await.expect("replaced"));
+            assert!(!store.replace_device(&alice, &read, &next, stand.now()).await.expect("asked"), "twice");
+            assert!(store.device(&subject("bob"), &id("d5")).await.expect("read").is_none());
+        });
+    }
+}
