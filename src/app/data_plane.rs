@@ -16,7 +16,7 @@ use crate::{
     config::Settings,
     edge::{
         Gateway, GatewayBody, Load,
-        listener::{self, ListenSettings},
+        listener::{self, Backlog, ListenSettings},
     },
     headers::{TraceParent, client_addr::Peer},
     portal::Portal,
@@ -77,7 +77,7 @@ impl DataPlane {
     }
 
     /// Serves until it is told to stop, and drains.
-    pub(super) async fn serve(self, listener: TcpListener) -> Result<(), AppError> {
+    pub(super) async fn serve(self, listener: TcpListener, backlog: Backlog) -> Result<(), AppError> {
         let Self { mut settings, stopped, shared, mut all_ended } = self;
         let first = Arc::clone(&settings.borrow_and_update());
         let site = Rc::new(RefCell::new(Rc::new(shared.build(&first)?)));
@@ -90,7 +90,7 @@ impl DataPlane {
             async move { site.answer(request, peer).await }
         };
         let drain_timeout = || settings.borrow().drain_timeout;
-        listener::serve(listener, listening, Some(metrics), drain_timeout, stopped, answer).await?;
+        listener::serve(listener, backlog, listening, Some(metrics), drain_timeout, stopped, answer).await?;
         following.abort();
         drop(shared);
         // Flows whose clients have left are none of the listener's connections.

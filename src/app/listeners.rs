@@ -5,12 +5,17 @@ use std::{io, net::TcpListener};
 use listenfd::ListenFd;
 
 use super::{Addresses, AppError};
-use crate::{config::Settings, edge::listener};
+use crate::{
+    config::Settings,
+    edge::listener::{self, Backlog},
+};
 
 /// All listeners, before anybody is served.
 pub(super) struct Listeners {
     /// One for each data-plane thread.
     pub(super) gateway: Vec<TcpListener>,
+    /// Whose the connections are that wait at them.
+    pub(super) backlog: Backlog,
     /// The private one.
     pub(super) admin: TcpListener,
     /// Where they are.
@@ -22,9 +27,9 @@ impl Listeners {
     /// over is bound.
     pub(super) fn open(settings: &Settings) -> Result<Self, AppError> {
         let mut handed_over = ListenFd::from_env();
-        let mut gateway = match handed_over.take_tcp_listener(0)? {
-            Some(listener) => shared(listener, settings.threads)?,
-            None => bound(settings)?,
+        let (gateway, backlog) = match handed_over.take_tcp_listener(0)? {
+            Some(listener) => (shared(listener, settings.threads)?, Backlog::Inherited),
+            None => (bound(settings)?, Backlog::Own),
         };
         let admin = match handed_over.take_tcp_listener(1)? {
             Some(listener) => shared(listener, 1)?.remove(0),
@@ -35,8 +40,7 @@ impl Listeners {
             })?,
         };
         let addresses = Addresses { gateway: gateway[0].local_addr()?, admin: admin.local_addr()? };
-        gateway.truncate(settings.threads);
-        Ok(Self { gateway, admin, addresses })
+        Ok(Self { gateway, backlog, admin, addresses })
     }
 }
 

@@ -106,7 +106,7 @@ pub fn serve(
         }
         None => (OrphanSender::off(), None),
     };
-    let Listeners { gateway, admin, addresses } = Listeners::open(&settings)?;
+    let Listeners { gateway, backlog, admin, addresses } = Listeners::open(&settings)?;
     let (mut auditing, audit) = Auditing::open(&settings, &metrics)?;
 
     let (stop, stopped) = watch::channel(false);
@@ -124,7 +124,7 @@ pub fn serve(
         };
         let thread = thread::Builder::new().name(format!("data-plane-{number}")).spawn(move || {
             let _ended = ended;
-            runtime()?.block_on(DataPlane::start(parts).serve(listener))
+            runtime()?.block_on(DataPlane::start(parts).serve(listener, backlog))
         })?;
         threads.push(thread);
     }

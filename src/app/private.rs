@@ -23,7 +23,7 @@ use crate::{
     edge::{
         ClientName, GatewayBody,
         health::Health,
-        listener::{self, ListenSettings},
+        listener::{self, Backlog, ListenSettings},
     },
     headers::client_addr::Peer,
     step_up::EnrolmentRegistry as _,
@@ -144,7 +144,9 @@ async fn follow(
 async fn serve(listener: TcpListener, listening: watch::Receiver<Arc<ListenSettings>>, served: Rc<Served>) {
     let answer = move |request, peer| answer(Rc::clone(&served), request, peer);
     let (_never, never) = watch::channel(false);
-    if let Err(error) = listener::serve(listener, listening, None, || Duration::ZERO, never, answer).await {
+    if let Err(error) =
+        listener::serve(listener, Backlog::Own, listening, None, || Duration::ZERO, never, answer).await
+    {
         error!(%error, "the private listener ended");
     }
 }

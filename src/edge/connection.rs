@@ -4,17 +4,20 @@
 //! nobody has more connections than the setting allows but proxies that are trusted; a PROXY header is believed of
 //! these alone.
 
-use std::{cell::RefCell, collections::HashMap, convert::Infallible, net::IpAddr, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell, collections::HashMap, convert::Infallible, future, net::IpAddr, rc::Rc, sync::Arc,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, sink},
     net::TcpStream,
-    sync::watch,
-    time::timeout,
+    sync::{Notify, watch},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
 
@@ -27,6 +30,12 @@ use super::{
 };
 use crate::step_up::client_network;
 
+/// How long a connection that was accepted before a stop may take for its first request.
+const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(1);
+/// How long, and for how many bytes, a client who has too many connections is listened to after it was told so: a
+/// socket that is closed with something unread takes back what was said (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: u64 = 64 * 1024;
 /// What is said to a client who has too many connections, where it can be said.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 5\r\n\
@@ -43,8 +52,38 @@ pub(super) struct Accepted {
     pub(super) settings: Arc<ListenSettings>,
     /// Who has how many.
     pub(super) clients: Rc<Clients>,
-    /// True when no request is taken any more.
-    pub(super) shutdown: watch::Receiver<bool>,
+    /// When it is to end.
+    pub(super) ending: Ending,
+}
+
+/// When a connection takes no further request: at a stop, but not before it had the time to send the one that it was
+/// opened for. Whoever was connected by the kernel before the stop counts on an answer.
+#[derive(Debug, Clone)]
+pub(super) struct Ending {
+    shutdown: watch::Receiver<bool>,
+    not_before: Instant,
+}
+
+impl Ending {
+    /// Of a connection that is accepted now; `shutdown` is true from the stop on.
+    pub(super) fn new(shutdown: watch::Receiver<bool>) -> Self {
+        Self { shutdown, not_before: Instant::now() + FIRST_REQUEST_WITHIN }
+    }
+
+    /// Waits until then.
+    pub(super) async fn wait(&mut self) {
+        self.wait_unless(future::pending()).await;
+    }
+
+    /// The same of one that needs no more time once its first request `has_come`.
+    async fn wait_unless(&mut self, has_come: impl Future<Output = ()>) {
+        // Whoever would say so being gone is a stop, too.
+        let _ = self.shutdown.wait_for(|stop| *stop).await;
+        tokio::select! {
+            () = sleep_until(self.not_before) => {}
+            () = has_come => {}
+        }
+    }
 }
 
 /// Serves it to its end.
@@ -53,7 +92,7 @@ where
     S: Fn(Request<Incoming>, Peer) -> F + Clone + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
-    let Accepted { mut stream, mut peer, settings, clients, mut shutdown } = accepted;
+    let Accepted { mut stream, mut peer, settings, clients, mut ending } = accepted;
     // The kernel counts for how long nothing that was sent is taken, closed windows included (tcp(7)).
     let prepared = stream
         .set_nodelay(true)
@@ -66,7 +105,7 @@ where
     if settings.proxy_protocol && is_proxy {
         let header = tokio::select! {
             read = timeout(settings.header_timeout, proxy_protocol::read(&mut stream)) => read,
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = ending.wait() => return,
         };
         match header {
             Ok(Ok(Some(source))) => peer.address = source,
@@ -83,15 +122,25 @@ where
     let Some(_place) = place else {
         debug!(peer = %peer.address, "a client has too many connections");
         if settings.tls.is_none() {
-            // It may be gone, or not read.
-            let _ = timeout(settings.header_timeout, stream.write_all(TOO_MANY)).await;
+            turn_away(stream, settings.header_timeout).await;
         }
         return;
     };
     match settings.tls.clone() {
-        None => serve_http1(stream, peer, None, &settings, shutdown, service).await,
-        Some(tls) => serve_tls(stream, &tls, peer, &settings, shutdown, service).await,
+        None => serve_http1(stream, peer, None, &settings, ending, service).await,
+        Some(tls) => serve_tls(stream, &tls, peer, &settings, ending, service).await,
     }
+}
+
+/// Says that there are too many connections, and ends this one. The client may be gone, or not read.
+async fn turn_away(mut stream: TcpStream, limit: Duration) {
+    if !matches!(timeout(limit, stream.write_all(TOO_MANY)).await, Ok(Ok(())))
+        || stream.shutdown().await.is_err()
+    {
+        return;
+    }
+    let mut rest = stream.take(LINGER_BYTES_MAX);
+    let _ = timeout(LINGER, copy(&mut rest, &mut sink())).await;
 }
 
 async fn serve_tls<S, F>(
@@ -99,7 +148,7 @@ async fn serve_tls<S, F>(
     tls: &ServerTls,
     mut peer: Peer,
     settings: &ListenSettings,
-    mut shutdown: watch::Receiver<bool>,
+    mut ending: Ending,
     service: S,
 ) where
     S: Fn(Request<Incoming>, Peer) -> F + Clone + 'static,
@@ -108,15 +157,15 @@ async fn serve_tls<S, F>(
     peer.is_tls = true;
     let handshake = tokio::select! {
         shaken = timeout(settings.header_timeout, tls.accept(stream)) => shaken,
-        _ = shutdown.wait_for(|stop| *stop) => return,
+        () = ending.wait() => return,
     };
     match handshake {
         Ok(Ok(stream)) => {
             let client = ClientName::of(&stream);
             if ServerTls::is_http2(&stream) {
-                http2::serve(stream, peer, settings, shutdown, service).await;
+                http2::serve(stream, peer, settings, ending, service).await;
             } else {
-                serve_http1(stream, peer, client, settings, shutdown, service).await;
+                serve_http1(stream, peer, client, settings, ending, service).await;
             }
         }
         Ok(Err(error)) => debug!(%error, peer = %peer.address, "a TLS handshake failed"),
@@ -129,13 +178,16 @@ async fn serve_http1<S, F>(
     peer: Peer,
     client: Option<ClientName>,
     settings: &ListenSettings,
-    mut shutdown: watch::Receiver<bool>,
+    mut ending: Ending,
     service: S,
 ) where
     S: Fn(Request<Incoming>, Peer) -> F + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
+    let has_come = Rc::new(Notify::new());
+    let comes = Rc::clone(&has_come);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        comes.notify_one();
         if let Some(client) = &client {
             request.extensions_mut().insert(client.clone());
         }
@@ -155,7 +207,7 @@ async fn serve_http1<S, F>(
         std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let served = tokio::select! {
         served = connection.as_mut() => served,
-        _ = shutdown.wait_for(|stop| *stop) => {
+        () = ending.wait_unless(has_come.notified()) => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
         }

@@ -26,13 +26,12 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch,
     task::spawn_local,
     time::{Instant, sleep, sleep_until},
 };
 use tracing::debug;
 
-use super::{GatewayBody, Peer, body::BodyError, listener::ListenSettings};
+use super::{GatewayBody, Peer, body::BodyError, connection::Ending, listener::ListenSettings};
 
 /// Bytes of a request's body that a client may send unasked, and of all bodies of a connection: what pass-through
 /// holds for a stalled upstream.
@@ -46,7 +45,7 @@ pub(super) async fn serve<S, F>(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     peer: Peer,
     settings: &ListenSettings,
-    mut shutdown: watch::Receiver<bool>,
+    mut ending: Ending,
     service: S,
 ) where
     S: Fn(Request<Incoming>, Peer) -> F + 'static,
@@ -76,7 +75,7 @@ pub(super) async fn serve<S, F>(
     let served = loop {
         tokio::select! {
             served = connection.as_mut() => break served,
-            _ = shutdown.wait_for(|stop| *stop), if !is_draining => {
+            () = ending.wait(), if !is_draining => {
                 is_draining = true;
                 connection.as_mut().graceful_shutdown();
             }

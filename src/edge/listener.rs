@@ -26,7 +26,7 @@ use tracing::{debug, warn};
 
 use super::{
     GatewayBody, Peer,
-    connection::{self, Clients},
+    connection::{self, Clients, Ending},
     tls::ServerTls,
 };
 use crate::{headers::client_addr::TrustedProxies, telemetry::Metrics};
@@ -109,10 +109,20 @@ fn bound(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Whose the connections are that the kernel holds for a listener when it is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backlog {
+    /// This listener's: closing it would reset them, so they are taken and served.
+    Own,
+    /// Whoever listens next on the socket, which a service manager keeps open, takes them.
+    Inherited,
+}
+
 /// Serves until `shutdown` is true, then lets requests in flight finish, for `drain_timeout` at most. Each connection
 /// goes by the settings of the moment when it is accepted.
 pub async fn serve<S, F>(
     listener: TcpListener,
+    backlog: Backlog,
     settings: watch::Receiver<Arc<ListenSettings>>,
     metrics: Option<Metrics>,
     drain_timeout: impl FnOnce() -> Duration,
@@ -133,7 +143,7 @@ where
             peer: Peer { address, is_tls: false },
             settings: Arc::clone(&settings.borrow()),
             clients: Rc::clone(&clients),
-            shutdown: shutdown.clone(),
+            ending: Ending::new(shutdown.clone()),
         };
         let service = service.clone();
         spawn_local(async move {
@@ -165,9 +175,10 @@ where
             }
         }
     }
-    // Closing the listener resets what the kernel has taken for us by now.
-    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-        start(stream, address);
+    if backlog == Backlog::Own {
+        while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+            start(stream, address);
+        }
     }
     drop(listener);
     let drained = async {
@@ -259,7 +270,7 @@ mod tests {
         let runtime =
             Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
         let drained = runtime.block_on(async {
-            let serving = serve(listener, settings, None, || 2 * PATIENCE, stopped, answer);
+            let serving = serve(listener, Backlog::Own, settings, None, || 2 * PATIENCE, stopped, answer);
             tokio::time::timeout(PATIENCE, serving).await
         });
         assert!(drained.is_ok(), "the connection is still open");

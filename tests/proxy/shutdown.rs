@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use rustix::process::Signal;
+
 use crate::support::{Gateway, PATIENCE, Upstream};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -37,6 +39,26 @@ fn a_request_in_flight_finishes_and_no_new_one_is_taken() {
     server.send("4\r\nlast\r\n0\r\n\r\n");
     client.expect("4\r\nlast\r\n0\r\n\r\n");
     client.assert_closed();
+    gateway.assert_ended_well();
+}
+
+/// The kernel connects whoever comes before the stop, and takes the request: it must not be lost with the listener.
+#[test]
+fn whoever_was_connected_by_the_kernel_alone_is_answered() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    gateway.signal(Signal::STOP);
+    let mut clients: Vec<_> = (0..20).map(|_| gateway.send(GET)).collect();
+    gateway.signal(Signal::TERM);
+    gateway.signal(Signal::CONT);
+    for _ in &clients {
+        let mut server = upstream.accept();
+        server.read_head();
+        server.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    }
+    for client in &mut clients {
+        client.read_head().assert_status(204);
+    }
     gateway.assert_ended_well();
 }
 
