@@ -9,7 +9,8 @@ use tokio::{sync::Notify, time::timeout};
 
 use super::UpstreamError;
 
-/// One in so many connections is kept from each kind of request that has to stand back for another.
+/// One in so many connections is kept from each kind of request that has to stand back for another, and one in so many
+/// waits from all but log-ins.
 const RESERVED_PART: usize = 8;
 
 /// What a connection is used for.
@@ -64,7 +65,7 @@ impl Slots {
         if self.has_room(what) && self.waiting[what.index()].get() == 0 {
             return Ok(Slot::new(self, what));
         }
-        if self.waiting.iter().map(Cell::get).sum::<usize>() >= self.queue_max {
+        if self.waiting.iter().map(Cell::get).sum::<usize>() >= self.queue_max(what) {
             return Err(UpstreamError::Exhausted(self.places_max));
         }
         let _waiting = Counted::new(self, what);
@@ -78,6 +79,14 @@ impl Slots {
             }
         };
         timeout(self.queue_timeout, room).await.map_err(|_| UpstreamError::Exhausted(self.places_max))
+    }
+
+    /// Who may wait at once, when one more of this kind comes.
+    const fn queue_max(&self, what: Use) -> usize {
+        match what {
+            Use::Own => self.queue_max,
+            Use::Relay | Use::Upload => self.queue_max - self.queue_max / RESERVED_PART,
+        }
     }
 
     fn has_room(&self, what: Use) -> bool {
@@ -208,6 +217,22 @@ mod tests {
             assert!((&mut relay).now_or_never().is_none());
             drop(second);
             drop(relay.await.unwrap());
+        });
+    }
+
+    #[test]
+    fn what_passes_cannot_fill_the_queue_before_log_ins() {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let slots = Slots::new(1, 8, PATIENCE);
+            let _first = at_once(&slots, Use::Own).unwrap();
+            let kinds = [Use::Relay, Use::Upload].into_iter().cycle();
+            let mut waiting: Vec<_> = kinds.take(7).map(|what| Box::pin(slots.enter(what))).collect();
+            assert!(waiting.iter_mut().all(|wait| wait.now_or_never().is_none()));
+            assert!(matches!(slots.enter(Use::Relay).await, Err(UpstreamError::Exhausted(1))));
+            let mut own = Box::pin(slots.enter(Use::Own));
+            assert!((&mut own).now_or_never().is_none());
+            assert!(matches!(slots.enter(Use::Own).await, Err(UpstreamError::Exhausted(1))));
         });
     }
 
