@@ -19,6 +19,9 @@ use super::Metrics;
 /// Events that wait to be written.
 const WAITING_MAX: usize = 16 * 1024;
 
+/// Events that are written at once: so much more than its bound may a file have.
+const BATCH_MAX: usize = 256;
+
 /// Where audit events go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum AuditTarget {
@@ -82,7 +85,9 @@ pub fn write_events(
             lines.push('\n');
             let mut count = 1;
             // What waits is written at once.
-            while let Ok(line) = events.try_recv() {
+            while count < BATCH_MAX
+                && let Ok(line) = events.try_recv()
+            {
                 lines.push_str(&line);
                 lines.push('\n');
                 count += 1;
@@ -118,13 +123,15 @@ struct Rotated {
     settings: AuditFile,
     file: File,
     bytes: u64,
+    /// Whether the last rotation failed, as was said then.
+    is_stuck: bool,
 }
 
 impl Rotated {
     fn open(settings: AuditFile) -> io::Result<Self> {
         let file = append(&settings.path)?;
         let bytes = file.metadata()?.len();
-        Ok(Self { settings, file, bytes })
+        Ok(Self { settings, file, bytes, is_stuck: false })
     }
 
     /// Whether the name leads to another file by now, or to none.
@@ -150,7 +157,14 @@ impl LineWriter for Rotated {
     fn write_lines(&mut self, lines: &str) -> io::Result<()> {
         let length = lines.len() as u64;
         if !self.was_moved()? && self.bytes > 0 && self.bytes + length > self.settings.bytes_max {
-            self.rotate()?;
+            // What cannot be moved away goes on: an event is worth more than a bound.
+            let rotated = self.rotate();
+            if let Err(error) = &rotated
+                && !self.is_stuck
+            {
+                error!(%error, "the file of audit events cannot be rotated, and grows");
+            }
+            self.is_stuck = rotated.is_err();
         }
         if self.was_moved()? {
             self.file = append(&self.settings.path)?;
@@ -193,6 +207,18 @@ mod tests {
         assert!(!dir.path().join("audit.log.3").exists());
         let mode = fs::metadata(dir.path().join("audit.log")).unwrap().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_rotated_is_written_on() {
+        let dir = tempfile::tempdir().unwrap();
+        // A directory in the place of the older file cannot be replaced.
+        fs::create_dir_all(dir.path().join("audit.log.1/occupied")).unwrap();
+        let mut out = Rotated::open(AuditFile { files_max: 1, ..file(dir.path()) }).unwrap();
+        for line in ["one-one\n", "two-two\n"] {
+            out.write_lines(line).unwrap();
+        }
+        assert_eq!(fs::read_to_string(dir.path().join("audit.log")).unwrap(), "one-one\ntwo-two\n");
     }
 
     #[test]
