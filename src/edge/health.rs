@@ -26,7 +26,8 @@ pub struct Health {
 
 impl Health {
     /// Answers one request: `/healthz` says that the process runs, `/readyz` that it can do its work, and
-    /// if not, what is missing.
+    /// if not, what is missing. As with the API server of Kubernetes, `?exclude=` leaves out a check: what all gateways
+    /// miss at once is no reason to take them all away.
     pub async fn answer(&self, request: &Request<Incoming>, is_stopping: bool) -> Response<GatewayBody> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
@@ -34,7 +35,7 @@ impl Health {
         match request.uri().path() {
             "/healthz" => plain(StatusCode::OK, "ok\n".into()),
             "/readyz" if is_stopping => plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into()),
-            "/readyz" => self.ready().await,
+            "/readyz" => self.ready(request.uri().query().unwrap_or_default()).await,
             "/metrics" => self.metrics(),
             _ => plain(
                 StatusCode::NOT_FOUND,
@@ -52,8 +53,24 @@ impl Health {
         response
     }
 
-    async fn ready(&self) -> Response<GatewayBody> {
-        let (store, upstream) = tokio::join!(self.store.ping(), self.upstream.ping());
+    async fn ready(&self, query: &str) -> Response<GatewayBody> {
+        let (mut asks_store, mut asks_upstream) = (true, true);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match (&*name, &*value) {
+                ("exclude", "store") => asks_store = false,
+                ("exclude", "upstream") => asks_upstream = false,
+                _ => {
+                    return plain(
+                        StatusCode::BAD_REQUEST,
+                        "exclude=store and exclude=upstream only\n".into(),
+                    );
+                }
+            }
+        }
+        let (store, upstream) =
+            tokio::join!(async { if asks_store { self.store.ping().await } else { Ok(()) } }, async {
+                if asks_upstream { self.upstream.ping().await } else { Ok(()) }
+            },);
         let mut missing = String::new();
         if let Err(error) = store {
             tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the store");

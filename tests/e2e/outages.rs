@@ -36,6 +36,8 @@ fn assert_fails_closed(stage: &Stage, code: &str) {
 
     assert_eq!(probe(stage, "/healthz").status, 200);
     assert_eq!(probe(stage, "/readyz").status, 503);
+    assert_eq!(probe(stage, "/readyz?exclude=store").status, 200);
+    assert_eq!(probe(stage, "/readyz?exclude=stores").status, 400);
 }
 
 /// With a limit that the tests need not wait for.
