@@ -24,7 +24,7 @@ use crate::{
     step_up::{Clock as _, EnrolmentRegistry as _},
     store::Store,
     telemetry::{AuditLog, AuditTarget, ChallengeNews, EventSender, Metrics, SystemClock, write_events},
-    types::{SubjectId, UnixTime, limits::USED_STEP_MARGIN_SECS},
+    types::{SubjectId, UnixTime},
 };
 
 /// Subjects that are watched at once. A flood of right passwords for more of them is seen by the first ones.
@@ -135,11 +135,13 @@ async fn watch(mut news: mpsc::Receiver<ChallengeNews>, after: Duration, store: 
     }
 }
 
-/// Whether the store knows of a code that was accepted since: by another gateway, say. A used step is forgotten so long
-/// after it was accepted, and a little more.
+/// Whether the store knows of a code that was accepted since: by another gateway, say.
 async fn was_met(store: &Store, subject: &SubjectId, since: UnixTime) -> bool {
     store.status(subject).await.is_ok_and(|status| {
-        let margin = since.plus(Duration::from_secs(USED_STEP_MARGIN_SECS));
-        status.ledger.used.values().any(|used| used.forget_at > margin)
+        let parameters = |id: &str| status.factors.iter().find(|factor| factor.id == id)?.parameters;
+        status.ledger.used.iter().any(|(factor, used)| {
+            let window_secs = parameters(factor.as_str()).map_or(0, |of| of.window_secs());
+            used.accepted_at(window_secs) >= since
+        })
     })
 }

@@ -8,6 +8,10 @@ use crate::{
     telemetry::{AuditFile, AuditTarget},
 };
 
+/// For longer a code that was accepted by another gateway is not remembered for certain
+/// ([`USED_STEP_MARGIN_SECS`](crate::types::limits::USED_STEP_MARGIN_SECS)).
+const ABANDONED_AFTER_MINUTES_MAX: u64 = 60;
+
 /// Where events go; without a file, what belongs to one is a fault.
 pub(super) fn target(reader: &mut Reader<'_>, base: &Path, store: Option<&StoreChoice>) -> AuditTarget {
     let name = reader.text("audit.to", |text| match text {
@@ -61,6 +65,6 @@ pub(super) fn otlp_endpoint(reader: &mut Reader<'_>) -> Option<String> {
 
 /// After how long a challenge that was not met is told of; `None`: never.
 pub(super) fn abandoned_after(reader: &mut Reader<'_>) -> Option<Duration> {
-    let minutes: u64 = reader.number("audit.abandoned_after_minutes", 0..=1440, 10);
+    let minutes: u64 = reader.number("audit.abandoned_after_minutes", 0..=ABANDONED_AFTER_MINUTES_MAX, 10);
     (minutes > 0).then(|| Duration::from_secs(minutes * 60))
 }

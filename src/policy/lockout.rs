@@ -88,6 +88,14 @@ pub struct UsedStep {
     pub forget_at: UnixTime,
 }
 
+impl UsedStep {
+    /// When it was accepted; `window_secs` as in [`Ledger::spend`].
+    pub const fn accepted_at(&self, window_secs: u64) -> UnixTime {
+        let kept_secs = window_secs.saturating_add(USED_STEP_MARGIN_SECS);
+        UnixTime::from_secs(self.forget_at.as_secs().saturating_sub(kept_secs))
+    }
+}
+
 /// A failure that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
