@@ -3,7 +3,7 @@
 //! Invariants: it is validated whole before anything changes, and taken over whole; a bad one changes nothing, and is
 //! said with every fault; what cannot change in a running gateway is named, and stays.
 
-use std::{os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sd_notify::NotifyState;
 use tokio::{
@@ -15,7 +15,11 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{Reread, data_plane, signals::tell_manager};
-use crate::{config::Settings, policy::Enforcement, telemetry::Metrics};
+use crate::{
+    config::{Settings, WatchedFile},
+    policy::Enforcement,
+    telemetry::Metrics,
+};
 
 /// How often the files are looked at. Asking for a dozen of them takes some microseconds, and finds what
 /// notifications miss: Kubernetes mounts a directory behind two symbolic links and swaps one of them.
@@ -49,7 +53,7 @@ async fn run(
     metrics: Metrics,
     mut hang_up: Option<Signal>,
 ) {
-    let mut seen = Files::of(&current.borrow());
+    let mut seen = current.borrow().files.clone();
     loop {
         let asked = async {
             match &mut hang_up {
@@ -59,32 +63,44 @@ async fn run(
         };
         let why = tokio::select! {
             _ = asked => "SIGHUP",
-            () = seen.changed() => "a file has changed",
+            () = changed(&seen) => "a file has changed",
         };
         let now = NotifyState::monotonic_usec_now().ok();
         tell_manager(&[NotifyState::Reloading].into_iter().chain(now).collect::<Vec<_>>());
-        let is_done = reload(&reread, &current, why);
-        metrics.config_reloaded(is_done);
+        let read = reload(&reread, &current, why);
+        metrics.config_reloaded(read.is_ok());
         tell_manager(&[NotifyState::Ready]);
-        // Of the old ones where the new are not known: what mends them will be noticed.
-        seen = Files::of(&current.borrow());
+        seen = match read {
+            Ok(files) => files,
+            Err(files) => {
+                // What was read before is watched on: whatever mends what was refused is noticed.
+                let is_new = |old: &&WatchedFile| !files.iter().any(|file| file.path() == old.path());
+                let old: Vec<_> = seen.iter().filter(is_new).map(WatchedFile::again).collect();
+                [files, old].concat()
+            }
+        };
     }
 }
 
-fn reload(reread: &Reread, current: &watch::Sender<Arc<Settings>>, why: &str) -> bool {
+/// The files that it was read from, of one that was taken over or of one that was refused.
+fn reload(
+    reread: &Reread,
+    current: &watch::Sender<Arc<Settings>>,
+    why: &str,
+) -> Result<Vec<WatchedFile>, Vec<WatchedFile>> {
     let settings = match reread() {
         Ok(settings) => settings,
         Err(error) => {
             for fault in error.faults() {
                 error!(%fault, why, "the configuration is refused, and the old one goes on");
             }
-            return false;
+            return Err(error.files().to_vec());
         }
     };
     if let Err(error) = data_plane::check(&settings) {
         let error = &error as &dyn std::error::Error;
         error!(error, why, "the configuration is refused, and the old one goes on");
-        return false;
+        return Err(settings.files);
     }
     let fixed = settings.fixed.changed_from(&current.borrow().fixed);
     if !fixed.is_empty() {
@@ -95,45 +111,21 @@ fn reload(reread: &Reread, current: &watch::Sender<Arc<Settings>>, why: &str) ->
     }
     let mut settings = settings;
     settings.stay_fixed(&current.borrow());
+    let files = settings.files.clone();
     current.send_replace(Arc::new(settings));
     info!(why, "the configuration was reloaded");
-    true
+    Ok(files)
 }
 
-/// What can be seen of the files of a configuration from outside.
-#[derive(PartialEq, Eq)]
-struct Files(Vec<(PathBuf, Option<Seen>)>);
-
-/// Of which file of which disk, and of when.
-type Seen = (u64, u64, u64, i64, i64);
-
-impl Files {
-    fn of(settings: &Settings) -> Self {
-        Self::look(settings.files.iter().cloned())
-    }
-
-    fn look(files: impl Iterator<Item = PathBuf>) -> Self {
-        let seen = |file: &PathBuf| {
-            let found = std::fs::metadata(file).ok()?;
-            Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
-        };
-        Self(files.map(|file| (seen(&file), file)).map(|(seen, file)| (file, seen)).collect())
-    }
-
-    fn again(&self) -> Self {
-        Self::look(self.0.iter().map(|(file, _)| file.clone()))
-    }
-
-    /// Until they are others, and stay so for a moment: one that is being written is not read half.
-    async fn changed(&self) {
-        let mut last = None;
-        loop {
-            sleep(INTERVAL).await;
-            let now = self.again();
-            if now != *self && last.as_ref() == Some(&now) {
-                return;
-            }
-            last = Some(now);
+/// Waits until files are others than they were, and stay so for a moment: one that is being written is not read half.
+async fn changed(seen: &[WatchedFile]) {
+    let mut last = None;
+    loop {
+        sleep(INTERVAL).await;
+        let now: Vec<_> = seen.iter().map(WatchedFile::again).collect();
+        if now != seen && last.as_ref() == Some(&now) {
+            return;
         }
+        last = Some(now);
     }
 }

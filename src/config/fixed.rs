@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use data_encoding::HEXLOWER;
 use figment::{Figment, value::Value};
+use sha2::{Digest as _, Sha256};
+
+use super::watched::WatchedFile;
 
 /// Sections and keys. Whatever is not below one of them is taken over at once.
 const FIXED: [&str; 9] = [
@@ -31,12 +35,17 @@ impl fmt::Debug for Fixed {
 }
 
 impl Fixed {
-    pub(super) fn of(figment: &Figment) -> Self {
+    /// What is in the files that those settings name counts as their value.
+    pub(super) fn of(figment: &Figment, files: &[(&'static str, WatchedFile)]) -> Self {
         let mut values = BTreeMap::new();
         for key in FIXED {
             if let Ok(value) = figment.find_value(key) {
                 collect(key, &value, &mut values);
             }
+        }
+        for (key, file) in files.iter().filter(|(key, _)| is_fixed(key)) {
+            let content = std::fs::read(file.path()).map(Sha256::digest).unwrap_or_default();
+            values.entry((*key).to_owned()).or_default().push_str(&HEXLOWER.encode(&content));
         }
         for key in LIVE {
             values.remove(key);
@@ -57,6 +66,11 @@ impl Fixed {
         keys.dedup();
         keys
     }
+}
+
+fn is_fixed(key: &str) -> bool {
+    let is_below = |section: &&str| key.strip_prefix(*section).is_some_and(|rest| rest.starts_with('.'));
+    FIXED.iter().any(|section| key == *section || is_below(&section))
 }
 
 fn collect(key: &str, value: &Value, values: &mut BTreeMap<String, String>) {
@@ -82,5 +96,23 @@ mod tests {
         assert_eq!(one.fixed.changed_from(&two.fixed).len(), 3);
         assert!(one.fixed.changed_from(&one.fixed).is_empty());
         assert!(!format!("{:?}", two.fixed).contains("hunter22"));
+    }
+
+    #[test]
+    fn another_secret_in_a_file_is_another_value() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("password");
+        let text = format!(
+            "[upstream]\nurl = 'http://127.0.0.1:8000'\n[sealing]\nkey_file = 'x.keys'\n\
+             [store]\nurl = 'redis://127.0.0.1'\nusername = 'gateway'\npassword_file = '{}'\n",
+            file.display()
+        );
+        let [one, same, other] = ["hunter22", "hunter22", "hunter23"].map(|secret| {
+            std::fs::write(&file, secret).unwrap();
+            read(&text).unwrap()
+        });
+        assert!(same.fixed.changed_from(&one.fixed).is_empty());
+        assert_eq!(other.fixed.changed_from(&one.fixed), ["store.password_file"]);
+        assert_eq!(one.files.len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Layer 6: gateway.toml and the environment, parsed into each module's own settings.
+//! Layer 7: gateway.toml and the environment, parsed into each module's own settings.
 //!
 //! Invariants: every fault is found before anything listens, and all of them are reported at once, each
 //! with its key, the rule and the value; a key that nobody reads is a fault; a value that may hold a
@@ -20,6 +20,7 @@ mod settings;
 mod store;
 mod table;
 mod tls;
+mod watched;
 
 use std::{
     fmt,
@@ -36,6 +37,7 @@ pub use fixed::Fixed;
 pub use reader::Fault;
 use reader::Reader;
 pub use settings::Settings;
+pub use watched::WatchedFile;
 
 /// The file that is read when no other is named.
 pub const DEFAULT_FILE: &str = "gateway.toml";
@@ -46,12 +48,18 @@ pub const ENV_PREFIX: &str = "TFA_GATEWAY_";
 #[derive(Debug)]
 pub struct ConfigError {
     faults: Vec<Fault>,
+    files: Vec<WatchedFile>,
 }
 
 impl ConfigError {
     /// All that is wrong with it.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
+    }
+
+    /// The files that it was read from, as far as they are known: a change of one of them may mend it.
+    pub fn files(&self) -> &[WatchedFile] {
+        &self.files
     }
 }
 
@@ -74,8 +82,22 @@ impl fmt::Display for ConfigError {
 /// finds the same store from wherever it is called.
 pub fn load(named: Option<&Path>) -> Result<Settings, ConfigError> {
     let file = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let watched = WatchedFile::look(std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file)));
+    match load_from(file, named.is_some()) {
+        Ok(mut settings) => {
+            settings.files.push(watched);
+            Ok(settings)
+        }
+        Err(mut error) => {
+            error.files.push(watched);
+            Err(error)
+        }
+    }
+}
+
+fn load_from(file: &Path, must_exist: bool) -> Result<Settings, ConfigError> {
     let mut figment = Figment::new();
-    if named.is_some() || file.exists() {
+    if must_exist || file.exists() {
         let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error.to_string()))?;
         // Parsed by itself first: a syntax error must not hide behind missing keys, and its message
         // must not quote the line, which may hold a password.
@@ -95,9 +117,7 @@ pub fn load(named: Option<&Path>) -> Result<Settings, ConfigError> {
         _ => std::env::current_dir(),
     };
     let base = base.map_err(|error| unreadable(file, &error.to_string()))?;
-    let mut settings = parse(&figment.merge(environment), &base)?;
-    settings.files.push(std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file)));
-    Ok(settings)
+    parse(&figment.merge(environment), &base)
 }
 
 fn unreadable(file: &Path, why: &str) -> ConfigError {
@@ -107,21 +127,22 @@ fn unreadable(file: &Path, why: &str) -> ConfigError {
         value: None,
         source: None,
     };
-    ConfigError { faults: vec![fault] }
+    ConfigError { faults: vec![fault], files: Vec::new() }
 }
 
 fn parse(figment: &Figment, base: &Path) -> Result<Settings, ConfigError> {
     let mut reader = Reader::new(figment);
     let mut settings = sections::read(&mut reader, base);
+    let files: Vec<_> = reader.files().iter().map(|(_, file)| file.clone()).collect();
     if let Some(settings) = &mut settings {
-        settings.files = reader.files().to_vec();
-        settings.fixed = fixed::Fixed::of(figment);
+        settings.files.clone_from(&files);
+        settings.fixed = fixed::Fixed::of(figment, reader.files());
     }
     let faultless = reader.is_faultless();
     let faults = reader.finish();
     match settings {
         Some(settings) if faultless && faults.is_empty() => Ok(settings),
-        _ => Err(ConfigError { faults }),
+        _ => Err(ConfigError { faults, files }),
     }
 }
 

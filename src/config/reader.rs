@@ -12,6 +12,8 @@ use figment::{
     value::{Dict, Value},
 };
 
+use super::watched::WatchedFile;
+
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -43,7 +45,7 @@ pub(super) struct Reader<'a> {
     figment: &'a Figment,
     known: BTreeSet<&'static str>,
     faults: Vec<Fault>,
-    files: Vec<PathBuf>,
+    files: Vec<(&'static str, WatchedFile)>,
 }
 
 /// Whether a value may hold a password, and is never shown: every URL may.
@@ -89,19 +91,19 @@ impl<'a> Reader<'a> {
             if text.is_empty() {
                 return Err("must name a file".to_owned());
             }
-            read(file.insert(base.join(text)))
+            read(file.insert(WatchedFile::look(base.join(text))).path())
         });
-        self.files.extend(file);
+        self.files.extend(file.map(|file| (key, file)));
         found
     }
 
-    /// A further file that the configuration depends on.
-    pub(super) fn depends_on(&mut self, file: PathBuf) {
-        self.files.push(file);
+    /// A further file that the configuration depends on, named below that key.
+    pub(super) fn depends_on(&mut self, key: &'static str, file: WatchedFile) {
+        self.files.push((key, file));
     }
 
-    /// The files that the configuration depends on: what is in them is part of it.
-    pub(super) fn files(&self) -> &[PathBuf] {
+    /// The files that the configuration depends on, by key: what is in them is part of it.
+    pub(super) fn files(&self) -> &[(&'static str, WatchedFile)] {
         &self.files
     }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::fixed::Fixed;
+use super::{fixed::Fixed, watched::WatchedFile};
 use crate::{
     api::ApiSettings,
     edge::{Messages, RequestLimits, ServerTls, TripwireSettings, listener::ListenSettings},
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The files that it was read from: a change of one of them is a change of the configuration.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<WatchedFile>,
     /// What takes a restart to change.
     pub fixed: Fixed,
     /// `[listen] address`

@@ -1,6 +1,6 @@
 //! `[store]`: which store, and how one comes to it.
 
-use std::{path::Path, time::Duration};
+use std::{fs::File, io::Read as _, path::Path, time::Duration};
 
 use super::{client, reader::Reader};
 use crate::{
@@ -87,7 +87,7 @@ fn user(reader: &mut Reader<'_>, base: &Path, name_key: &'static str, file_key: 
         }
         Ok(text.to_owned())
     });
-    let password = reader.text(file_key, |text| client::secret(&base.join(text)));
+    let password = reader.file(file_key, base, client::secret);
     if reader.is_set(name_key) && !reader.is_set(file_key) {
         reader.contradiction(file_key, format!("must be set beside {name_key}"));
     }
@@ -102,18 +102,9 @@ struct Files {
 }
 
 fn tls(reader: &mut Reader<'_>, base: &Path) -> Files {
-    let pem = |text: &str| {
-        std::fs::File::open(base.join(text))
-            .and_then(|file| {
-                let mut bytes = Vec::new();
-                std::io::Read::read_to_end(&mut std::io::Read::take(file, PEM_BYTES_MAX), &mut bytes)?;
-                Ok(bytes)
-            })
-            .map_err(|error| format!("must be a file that can be read ({error})"))
-    };
-    let authorities = reader.text("store.ca_file", pem);
-    let certificate = reader.text("store.certificate_file", pem);
-    let key = reader.text("store.key_file", |text| pem(text).map(Secret::new));
+    let authorities = reader.file("store.ca_file", base, pem);
+    let certificate = reader.file("store.certificate_file", base, pem);
+    let key = reader.file("store.key_file", base, |path| pem(path).map(Secret::new));
     for (one, other) in
         [("store.certificate_file", "store.key_file"), ("store.key_file", "store.certificate_file")]
     {
@@ -122,6 +113,17 @@ fn tls(reader: &mut Reader<'_>, base: &Path) -> Files {
         }
     }
     Files { authorities, certificate, key }
+}
+
+fn pem(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("must be a file that can be read ({error})"))?;
+    if bytes.len() as u64 > PEM_BYTES_MAX {
+        return Err("must be a file of at most 1 MiB".into());
+    }
+    Ok(bytes)
 }
 
 fn with_tls(reader: &mut Reader<'_>, settings: RedisSettings, files: Files) -> Option<RedisSettings> {

@@ -4,19 +4,20 @@ use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Value};
 
-use super::reader::Reader;
+use super::{reader::Reader, watched::WatchedFile};
 
 /// Reads the values of one table, and tells its faults to the reader of the whole.
 pub(super) struct TableReader<'r, 'a> {
     reader: &'r mut Reader<'a>,
+    key: &'static str,
     place: String,
     dict: Dict,
 }
 
 impl<'r, 'a> TableReader<'r, 'a> {
     /// The table at that position of the list `key`.
-    pub(super) fn new(reader: &'r mut Reader<'a>, key: &str, position: usize, dict: Dict) -> Self {
-        Self { reader, place: format!("{key}[{position}]"), dict }
+    pub(super) fn new(reader: &'r mut Reader<'a>, key: &'static str, position: usize, dict: Dict) -> Self {
+        Self { reader, key, place: format!("{key}[{position}]"), dict }
     }
 
     /// Refuses what is not among `keys`; `what` says whose settings they are.
@@ -51,7 +52,7 @@ impl<'r, 'a> TableReader<'r, 'a> {
         let file = self.text(key, |text| {
             if text.is_empty() { Err("must name a file".to_owned()) } else { Ok(base.join(text)) }
         })?;
-        self.reader.depends_on(file.clone());
+        self.reader.depends_on(self.key, WatchedFile::look(file.clone()));
         Some(file)
     }
 

@@ -128,6 +128,24 @@ fn a_renewed_certificate_is_shown_and_one_that_does_not_fit_is_refused() {
 }
 
 #[test]
+fn what_was_refused_for_a_file_is_mended_by_the_file() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    stage.serve();
+    let certificate = stage.config.dir().join("site.pem");
+    let key = stage.config.dir().join("site.key");
+    for (name, file) in [("listen.certificate_file", &certificate), ("listen.key_file", &key)] {
+        stage.config.set_text(name, file.to_str().expect("UTF-8"));
+    }
+    stage.config.write();
+    until("it is refused", || metrics(&stage).contains("tfa_gateway_config_is_current 0\n"));
+    let authority = Authority::new(stage.config.dir());
+    let (made, made_key) = authority.certify_as("made", "/CN=made", "DNS:site.test");
+    fs::rename(made_key, key).expect("moved");
+    fs::rename(made, certificate).expect("moved");
+    until("it is taken over", || metrics(&stage).contains("tfa_gateway_config_is_current 1\n"));
+}
+
+#[test]
 fn who_may_administer_changes_without_a_restart() {
     let mut stage = Stage::prepared(StoreKind::Embedded);
     stage.serve();
