@@ -4,9 +4,13 @@ use std::{
     fmt,
     io::{ErrorKind, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use super::PATIENCE;
+
+/// After so long without a byte taken, nobody takes any.
+const STUCK_AFTER: Duration = Duration::from_millis(400);
 
 /// The head of a message as it was on the wire.
 pub(crate) struct Head {
@@ -115,24 +119,25 @@ impl Wire {
         panic!("all of it was taken");
     }
 
-    /// Sends bytes until the other end takes no more, for the moment or for good.
+    /// Sends bytes until the other end takes no more, for a while that a busy machine does not take, or for good.
     pub(crate) fn send_until_stuck(&mut self, bytes: &[u8]) {
-        const REFUSALS: u32 = 1000;
-        self.stream.set_nonblocking(true).expect("set");
-        let mut refusals = 0;
-        while refusals < REFUSALS {
+        self.stream.set_write_timeout(Some(STUCK_AFTER)).expect("set");
+        loop {
             match self.stream.write(bytes) {
-                Ok(_) => refusals = 0,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    refusals += 1;
-                    std::thread::yield_now();
-                }
+                Ok(_) => {}
                 // It has answered and closed by now; the answer can still be read.
-                Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => break,
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+                    ) =>
+                {
+                    break;
+                }
                 Err(e) => panic!("not taken: {e}"),
             }
         }
-        self.stream.set_nonblocking(false).expect("set");
+        self.stream.set_write_timeout(None).expect("set");
     }
 
     /// Sends bytes; says whether the connection still takes them.
