@@ -67,6 +67,9 @@ on_both_stores! {
         // What is refused, in forms that tempt a log to show them.
         send(&stage, TokenRequest::alice().parameter("password", "passw0rd").code(&wrong_codes[2]));
         send(&stage, TokenRequest::alice().query("password=passw0rd"));
+        // A password whose `&` was not encoded: the rest of it is a parameter's name.
+        send(&stage, TokenRequest::alice().parameter("passw0rd", "").parameter("passw0rd", ""));
+        send(&stage, TokenRequest::alice().parameter("passw0rd!", "x").parameter("passw0rd!", "x"));
         send(&stage, TokenRequest::alice().header("X_Drupal_TFA", &wrong_codes[2]));
         stage.send_raw(b"POST /oauth2/token HTTP/1.1\r\nHost: gateway.test\r\nContent-Type: application/json\r\n\
             Content-Length: 43\r\n\r\n{\"grant_type\":\"password\",\"password\":\"passw0rd");
