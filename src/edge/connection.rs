@@ -4,10 +4,7 @@
 //! nobody has more connections than the setting allows but proxies that are trusted; a PROXY header is believed of
 //! these alone.
 
-use std::{
-    cell::RefCell, collections::HashMap, convert::Infallible, future, net::IpAddr, rc::Rc, sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, future, rc::Rc, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -22,14 +19,14 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    GatewayBody, Peer, http2,
+    GatewayBody, Peer,
+    clients::{Clients, Counts, Share},
+    http2,
     late_head::LateHead,
     listener::ListenSettings,
     proxy_protocol,
     tls::{ClientName, ServerTls},
 };
-use crate::step_up::client_network;
-
 /// How long a connection that was accepted before a stop may take for its first request.
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(1);
 /// How long, and for how many bytes, a client who has too many connections is listened to after it was told so: a
@@ -51,7 +48,7 @@ pub(super) struct Accepted {
     /// How it is served.
     pub(super) settings: Arc<ListenSettings>,
     /// Who has how many.
-    pub(super) clients: Rc<Clients>,
+    pub(super) clients: Clients,
     /// When it is to end.
     pub(super) ending: Ending,
 }
@@ -109,17 +106,20 @@ where
         };
         match header {
             Ok(Ok(Some(source))) => peer.address = source,
-            Ok(Ok(None)) => {}
+            Ok(Ok(None)) => peer.is_unnamed = true,
             Ok(Err(error)) => return debug!(%error, peer = %peer.address, "a PROXY header was not one"),
             Err(_) => return debug!(peer = %peer.address, "a PROXY header took too long"),
         }
     }
-    let place = if settings.trusted_proxies.contains(peer) {
-        Some(Place::uncounted())
-    } else {
-        clients.enter(peer, settings.client_connections_max)
+    let is_uncounted = peer.is_unnamed || settings.trusted_proxies.contains(peer);
+    let share = |counts: &Rc<Counts>| {
+        if is_uncounted {
+            Share::unlimited()
+        } else {
+            Share::new(counts, peer, settings.client_connections_max)
+        }
     };
-    let Some(_place) = place else {
+    let Some(_place) = share(&clients.connections).enter() else {
         debug!(peer = %peer.address, "a client has too many connections");
         if settings.tls.is_none() {
             turn_away(stream, settings.header_timeout).await;
@@ -128,7 +128,11 @@ where
     };
     match settings.tls.clone() {
         None => serve_http1(stream, peer, None, &settings, ending, service).await,
-        Some(tls) => serve_tls(stream, &tls, peer, &settings, ending, service).await,
+        // Boxed: a connection without TLS does not hold the room for one with it.
+        Some(tls) => {
+            Box::pin(serve_tls(stream, &tls, peer, &settings, ending, share(&clients.requests), service))
+                .await
+        }
     }
 }
 
@@ -149,6 +153,7 @@ async fn serve_tls<S, F>(
     mut peer: Peer,
     settings: &ListenSettings,
     mut ending: Ending,
+    requests: Share,
     service: S,
 ) where
     S: Fn(Request<Incoming>, Peer) -> F + Clone + 'static,
@@ -163,7 +168,7 @@ async fn serve_tls<S, F>(
         Ok(Ok(stream)) => {
             let client = ClientName::of(&stream);
             if ServerTls::is_http2(&stream) {
-                http2::serve(stream, peer, settings, ending, service).await;
+                Box::pin(http2::serve(stream, peer, settings, ending, requests, service)).await;
             } else {
                 serve_http1(stream, peer, client, settings, ending, service).await;
             }
@@ -220,46 +225,6 @@ async fn serve_http1<S, F>(
     }
 }
 
-/// Who has how many connections on this thread.
-#[derive(Default)]
-pub(super) struct Clients(RefCell<HashMap<IpAddr, usize>>);
-
-impl Clients {
-    /// A place for one more connection, if there may be one.
-    fn enter(self: &Rc<Self>, peer: Peer, connections_max: usize) -> Option<Place> {
-        let client = client_network(peer.address.ip());
-        let mut counts = self.0.borrow_mut();
-        let count = counts.entry(client).or_default();
-        (*count < connections_max).then(|| {
-            *count += 1;
-            Place(Some((Rc::clone(self), client)))
-        })
-    }
-}
-
-/// One connection of a client, for as long as it is open.
-struct Place(Option<(Rc<Clients>, IpAddr)>);
-
-impl Place {
-    /// Of a proxy that is trusted.
-    const fn uncounted() -> Self {
-        Self(None)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some((clients, client)) = &self.0 else { return };
-        let mut counts = clients.0.borrow_mut();
-        if let Some(count) = counts.get_mut(client) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(client);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,21 +238,5 @@ mod tests {
             "{} is not in {head}",
             body.len()
         );
-    }
-
-    #[test]
-    fn connections_count_by_client_and_are_forgotten_with_the_last() {
-        let clients = Rc::new(Clients::default());
-        let peer = |text: &str| Peer { address: text.parse().unwrap(), is_tls: false };
-        let first = clients.enter(peer("[2001:db8::1]:1"), 2);
-        let second = clients.enter(peer("[2001:db8::2]:1"), 2);
-        assert!(first.is_some() && second.is_some());
-        assert!(clients.enter(peer("[2001:db8::3]:1"), 2).is_none());
-        assert!(clients.enter(peer("[2001:db8:0:1::3]:1"), 2).is_some());
-        assert!(clients.enter(peer("192.0.2.1:1"), 2).is_some());
-        drop(first);
-        assert!(clients.enter(peer("[2001:db8::3]:1"), 2).is_some());
-        drop(second);
-        assert!(clients.0.borrow().is_empty());
     }
 }

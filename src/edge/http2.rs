@@ -31,7 +31,14 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{GatewayBody, Peer, body::BodyError, connection::Ending, listener::ListenSettings};
+use super::{
+    GatewayBody, Peer,
+    body::BodyError,
+    clients::{Place, Share},
+    connection::Ending,
+    listener::ListenSettings,
+    respond,
+};
 
 /// Bytes of a request's body that a client may send unasked, and of all bodies of a connection: what pass-through
 /// holds for a stalled upstream.
@@ -46,18 +53,31 @@ pub(super) async fn serve<S, F>(
     peer: Peer,
     settings: &ListenSettings,
     mut ending: Ending,
+    requests: Share,
     service: S,
 ) where
     S: Fn(Request<Incoming>, Peer) -> F + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
     let streams = Rc::new(Streams::default());
-    let seen = Rc::clone(&streams);
+    let (seen, fields_max) = (Rc::clone(&streams), settings.fields_max);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let answering = if request.headers().len() > fields_max {
+            Err(respond::too_many_fields())
+        } else if let Some(place) = requests.enter() {
+            as_http1(&mut request);
+            Ok((service(request, peer), place))
+        } else {
+            Err(respond::too_many_requests())
+        };
         let open = Open::new(&seen);
-        as_http1(&mut request);
-        let response = service(request, peer);
-        async move { Ok::<_, Infallible>(response.await.map(|body| open.over(body))) }
+        async move {
+            let (response, place) = match answering {
+                Ok((response, place)) => (response.await, Some(place)),
+                Err(refused) => (refused, None),
+            };
+            Ok::<_, Infallible>(response.map(|body| open.over(body, place)))
+        }
     });
     let mut builder = http2::Builder::new(OnThisThread);
     builder
@@ -180,10 +200,10 @@ impl Open {
         Self(Rc::clone(streams))
     }
 
-    fn over(self, body: GatewayBody) -> Watched {
+    fn over(self, body: GatewayBody, place: Option<Place>) -> Watched {
         let offered = Rc::new(Offered::default());
         self.0.answers.borrow_mut().push(Rc::downgrade(&offered));
-        Watched { body, offered, _open: self }
+        Watched { body, offered, _open: self, _place: place }
     }
 }
 
@@ -199,6 +219,7 @@ struct Watched {
     body: GatewayBody,
     offered: Rc<Offered>,
     _open: Open,
+    _place: Option<Place>,
 }
 
 impl Body for Watched {

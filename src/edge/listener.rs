@@ -26,7 +26,8 @@ use tracing::{debug, warn};
 
 use super::{
     GatewayBody, Peer,
-    connection::{self, Clients, Ending},
+    clients::Clients,
+    connection::{self, Ending},
     tls::ServerTls,
 };
 use crate::{headers::client_addr::TrustedProxies, telemetry::Metrics};
@@ -44,8 +45,8 @@ pub struct ListenSettings {
     pub header_timeout: Duration,
     /// Connections of one thread; more wait in the kernel.
     pub connections_max: usize,
-    /// Connections of one client (an IPv4 address, an IPv6 network of 64 bits) and thread. Proxies that are trusted
-    /// may have any number.
+    /// Connections of one client (an IPv4 address, an IPv6 network of 64 bits) and thread, and requests of HTTP/2 in all
+    /// of them. Proxies that are trusted may have any number.
     pub client_connections_max: usize,
     /// Bytes of a request's head.
     pub head_bytes_max: usize,
@@ -135,14 +136,14 @@ where
 {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let open = Rc::new(OpenConnections { metrics, ..OpenConnections::default() });
-    let clients = Rc::new(Clients::default());
+    let clients = Clients::default();
     let start = |stream: TcpStream, address: SocketAddr| {
         let counted = Counted::new(&open);
         let accepted = connection::Accepted {
             stream,
-            peer: Peer { address, is_tls: false },
+            peer: Peer { address, is_tls: false, is_unnamed: false },
             settings: Arc::clone(&settings.borrow()),
-            clients: Rc::clone(&clients),
+            clients: clients.clone(),
             ending: Ending::new(shutdown.clone()),
         };
         let service = service.clone();

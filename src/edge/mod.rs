@@ -5,6 +5,7 @@
 //! thread holds is shared with another thread.
 
 mod body;
+mod clients;
 mod connection;
 mod gated;
 pub mod health;

@@ -85,8 +85,8 @@ impl Refusal {
         match self {
             Self::Gate(_) => tracing::error!(error, "refused"),
             Self::Overloaded => tracing::warn!(error, "refused"),
-            Self::Malformed(_)
-            | Self::Username(_)
+            Self::Malformed(fault) => tracing::debug!(error = fault.logged(), "refused"),
+            Self::Username(_)
             | Self::BodyTooLarge
             | Self::BodyTimedOut
             | Self::BodyBroken
@@ -278,6 +278,19 @@ fn too_slow() -> Response<GatewayBody> {
         "The body of the request did not arrive in time",
     );
     with_header(response, CONNECTION, HeaderValue::from_static("close"))
+}
+
+/// What a client is told that has too many requests of HTTP/2 under way (RFC 6585 section 4).
+pub(super) fn too_many_requests() -> Response<GatewayBody> {
+    let description = "Too many requests of this client are under way";
+    let response = error(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", description);
+    with_header(response, RETRY_AFTER, RETRY_AFTER_OUTAGE_SECS.into())
+}
+
+/// What a client is told whose request has too many fields (RFC 6585 section 5).
+pub(super) fn too_many_fields() -> Response<GatewayBody> {
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    error(status, "invalid_request", "The request has too many header fields")
 }
 
 fn overloaded() -> Response<GatewayBody> {

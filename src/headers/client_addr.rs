@@ -12,6 +12,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether it speaks TLS to us.
     pub is_tls: bool,
+    /// Whether it is a proxy that speaks for a client and does not say for whom: nothing it passes on is its own word.
+    pub is_unnamed: bool,
 }
 
 /// The proxies in front of the gateway whose `X-Forwarded-*` is believed.
@@ -45,14 +47,17 @@ impl TrustedProxies {
     /// Whether this peer is one of them. An IPv4 address counts as such when it comes mapped into IPv6.
     pub fn contains(&self, peer: Peer) -> bool {
         let address = peer.address.ip().to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        !peer.is_unnamed && self.0.iter().any(|network| network.contains(&address))
     }
 }
 
 impl TrustedProxies {
     /// Where a request came from: the peer, or, as far as the proxies are trusted, the address that the last one of
-    /// them took it from. `None` where a trusted proxy's word cannot be read.
+    /// them took it from. `None` where a trusted proxy's word cannot be read, or it gave none.
     pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> {
+        if peer.is_unnamed {
+            return None;
+        }
         let is_trusted = |address: IpAddr| self.0.iter().any(|network| network.contains(&address));
         let mut address = peer.address.ip().to_canonical();
         let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
@@ -67,6 +72,8 @@ impl TrustedProxies {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderName, HeaderValue};
+
     use super::*;
 
     #[test]
@@ -87,9 +94,19 @@ mod tests {
             for line in lines {
                 headers.append("x-forwarded-for", line.parse().unwrap());
             }
-            let client = trusted.client(Peer { address: peer.parse().unwrap(), is_tls: false }, &headers);
+            let client = trusted
+                .client(Peer { address: peer.parse().unwrap(), is_tls: false, is_unnamed: false }, &headers);
             assert_eq!(client, expected.map(|text| text.parse().unwrap()), "{peer} {lines:?}");
         }
+    }
+
+    #[test]
+    fn a_proxy_that_does_not_say_for_whom_it_speaks_is_not_believed() {
+        let trusted = TrustedProxies::new(vec![TrustedProxies::parse_network("10.0.0.0/8").unwrap()]);
+        let peer = Peer { address: "10.0.0.1:1".parse().unwrap(), is_tls: false, is_unnamed: true };
+        let headers = [(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_static("203.0.113.7"))];
+        assert!(!trusted.contains(peer));
+        assert_eq!(trusted.client(peer, &headers.into_iter().collect()), None);
     }
 
     #[test]
@@ -103,7 +120,7 @@ mod tests {
             ("11.0.0.1:1", false),
             ("[::2]:1", false),
         ] {
-            let peer = Peer { address: address.parse().unwrap(), is_tls: false };
+            let peer = Peer { address: address.parse().unwrap(), is_tls: false, is_unnamed: false };
             assert_eq!(trusted.contains(peer), expected, "{address}");
         }
         assert!(TrustedProxies::parse_network("10.0.0.0/33").is_none());
