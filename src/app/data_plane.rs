@@ -18,7 +18,7 @@ use crate::{
         Gateway, GatewayBody, Load,
         listener::{self, Backlog, ListenSettings},
     },
-    headers::{TraceParent, client_addr::Peer},
+    headers::client_addr::Peer,
     portal::Portal,
     step_up::SharedMeter,
     store::Opener,
@@ -87,7 +87,7 @@ impl DataPlane {
             .abort_handle();
         let answer = move |request: Request<Incoming>, peer| {
             let site = Rc::clone(&site.borrow());
-            async move { site.answer(request, peer).await }
+            site.answer(request, peer)
         };
         let drain_timeout = || settings.borrow().drain_timeout;
         listener::serve(listener, backlog, listening, Some(metrics), drain_timeout, stopped, answer).await?;
@@ -126,13 +126,13 @@ async fn follow(
 }
 
 impl Site {
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
+    async fn answer(self: Rc<Self>, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
         match self.portal.as_ref().filter(|portal| portal.serves(request.uri().path())) {
             // Boxed, for it is rare and large.
             Some(portal) => {
-                let (started, parent) = (Instant::now(), TraceParent::of(request.headers()));
+                let (started, metrics) = (Instant::now(), self.gateway.audit.metrics());
+                let parent = metrics.parent(request.headers());
                 let answered = Box::pin(Rc::clone(portal).answer(request, peer)).await;
-                let metrics = self.gateway.audit.metrics();
                 metrics.request(RequestRoute::Portal, answered.status(), started.elapsed(), parent);
                 answered.map(GatewayBody::from)
             }

@@ -87,14 +87,22 @@ impl Gateway {
 
     /// Sends a refresh grant through its flow.
     pub(super) async fn refresh(self: &Rc<Self>, grant: RefreshGrant) -> Result<Outcome, GateError> {
+        if !self.orphans.is_on() {
+            return refresh_flow(&self.flow(), grant).await;
+        }
         let origin = grant.origin.clone();
-        self.to_the_end(origin, async |gateway: &Self| refresh_flow(&gateway.flow(), grant).await).await
+        Box::pin(self.to_the_end(origin, async |gateway: &Self| refresh_flow(&gateway.flow(), grant).await))
+            .await
     }
 
     /// Sends a gated grant through the flow.
     pub(super) async fn step_up(self: &Rc<Self>, grant: GatedGrant) -> Result<Outcome, GateError> {
+        if !self.orphans.is_on() {
+            return token_flow(&self.flow(), grant).await;
+        }
         let origin = grant.origin.clone();
-        self.to_the_end(origin, async |gateway: &Self| token_flow(&gateway.flow(), grant).await).await
+        Box::pin(self.to_the_end(origin, async |gateway: &Self| token_flow(&gateway.flow(), grant).await))
+            .await
     }
 
     /// Answers what came of a grant. `state` is echoed where a passcode is asked for.
@@ -139,16 +147,13 @@ impl Gateway {
         }
     }
 
-    /// Runs a flow; where withheld tokens are revoked, in a task of its own, which nobody cancels. The gateway drains
+    /// Runs a flow whose withheld token would be revoked, in a task of its own, which nobody cancels. The gateway drains
     /// when the last of them has ended.
     async fn to_the_end(
         self: &Rc<Self>,
         origin: Option<TokenOrigin>,
         flow: impl AsyncFnOnce(&Self) -> Result<Outcome, GateError> + 'static,
     ) -> Result<Outcome, GateError> {
-        if !self.orphans.is_on() {
-            return flow(self).await;
-        }
         let (gateway, orphans) = (Rc::clone(self), self.orphans.clone());
         let flow = async move { flow(&gateway).await };
         // A token that was cleared for a client who has left is as much an orphan as one that was not.

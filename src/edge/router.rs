@@ -10,10 +10,7 @@ use super::{
     GatewayBody, Load, Messages, RequestLimits, TripwireSettings, implicit, respond::Refusal, token_endpoint,
 };
 use crate::{
-    headers::{
-        TraceParent,
-        client_addr::{Peer, TrustedProxies},
-    },
+    headers::client_addr::{Peer, TrustedProxies},
     oauth::{
         RequestRules,
         endpoint::{Route, TokenEndpoint},
@@ -75,49 +72,69 @@ pub struct Gateway {
 impl Gateway {
     /// Answers one request.
     pub async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
-        let (started, parent) = (Instant::now(), TraceParent::of(request.headers()));
-        let metrics = self.audit.metrics();
+        let (started, metrics) = (Instant::now(), self.audit.metrics());
+        let parent = metrics.parent(request.headers());
         metrics.requests_under_way(1);
         // A client that leaves takes its request with it.
         let under_way = UnderWay(metrics);
-        let (route, answered) = self.route(request, peer).await;
+        let door = self.door(&request);
+        // All in one: each future around a future is moved once more, with all the room that it holds.
+        let answered = match self.load.enter(self.limits.requests_max, door.is_login()) {
+            None => Err(Refusal::Overloaded),
+            Some(_under_way) => match door {
+                // Boxed: a connection holds the room for its largest answer while it is idle, too.
+                Door::Token => Box::pin(token_endpoint::answer(self, request, peer)).await,
+                Door::Implicit => Box::pin(implicit::answer(self, request.into_parts().0, peer)).await,
+                Door::None => Err(Refusal::Disguised),
+                Door::PassThrough => self.relay(request, peer).await.map_err(Refusal::from),
+            },
+        };
         drop(under_way);
         let response = answered.unwrap_or_else(|refusal| {
             refusal.log();
             refusal.response()
         });
-        metrics.request(route, response.status(), started.elapsed(), parent);
+        metrics.request(door.route(), response.status(), started.elapsed(), parent);
         response
     }
 
-    async fn route(
-        self: &Rc<Self>,
-        request: Request<Incoming>,
-        peer: Peer,
-    ) -> (RequestRoute, Result<Response<GatewayBody>, Refusal>) {
+    fn door(&self, request: &Request<Incoming>) -> Door {
         let uri = request.uri();
-        let route = self.endpoint.route(uri.path(), uri.query());
-        let is_implicit = implicit::is_meant_by(&request);
-        let is_login = route == Route::Token || is_implicit;
-        let kind = match route {
-            Route::Token => RequestRoute::Token,
-            Route::Disguised => RequestRoute::Disguised,
-            Route::Elsewhere if is_implicit => RequestRoute::Token,
-            Route::Elsewhere => RequestRoute::PassThrough,
-        };
-        let Some(_under_way) = self.load.enter(self.limits.requests_max, is_login) else {
-            return (kind, Err(Refusal::Overloaded));
-        };
-        let answered = match route {
-            // Boxed: a connection holds the room for its largest answer while it is idle, too.
-            Route::Token => Box::pin(token_endpoint::answer(self, request, peer)).await,
-            Route::Disguised => Err(Refusal::Disguised),
-            Route::Elsewhere if is_implicit => {
-                Box::pin(implicit::answer(self, request.into_parts().0, peer)).await
-            }
-            Route::Elsewhere => self.relay(request, peer).await.map_err(Refusal::from),
-        };
-        (kind, answered)
+        match self.endpoint.route(uri.path(), uri.query()) {
+            Route::Token => Door::Token,
+            Route::Disguised => Door::None,
+            Route::Elsewhere if implicit::is_meant_by(request) => Door::Implicit,
+            Route::Elsewhere => Door::PassThrough,
+        }
+    }
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy)]
+enum Door {
+    /// To the token endpoint.
+    Token,
+    /// To the implicit grant with a password.
+    Implicit,
+    /// Nowhere: it is a disguise of the token endpoint.
+    None,
+    /// To the upstream as it is.
+    PassThrough,
+}
+
+impl Door {
+    /// Whether somebody logs in here.
+    const fn is_login(self) -> bool {
+        matches!(self, Self::Token | Self::Implicit)
+    }
+
+    /// What the metrics call it.
+    const fn route(self) -> RequestRoute {
+        match self {
+            Self::Token | Self::Implicit => RequestRoute::Token,
+            Self::None => RequestRoute::Disguised,
+            Self::PassThrough => RequestRoute::PassThrough,
+        }
     }
 }
 

@@ -62,7 +62,8 @@ pub(super) async fn answer(
         GrantRule::EnrolledAfter => {
             let refresh_token = Secret::new(parsed.refresh_token()?.to_owned());
             let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
-            let outcome = gateway.refresh(RefreshGrant { refresh_token, request, origin, facts }).await?;
+            let grant = RefreshGrant { refresh_token, request, origin, facts };
+            let outcome = Box::pin(gateway.refresh(grant)).await?;
             gateway.answered(outcome, None)
         }
         GrantRule::Gated => {

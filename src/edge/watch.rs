@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Response, Uri, header::CONTENT_TYPE, request::Parts};
+use http::{Response, Uri, header::CONTENT_TYPE, request, response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
@@ -83,7 +83,11 @@ pub(super) struct Watch {
 
 impl Watch {
     /// `None` where nobody looks.
-    pub(super) fn over(settings: &TripwireSettings, audit: &Rc<AuditLog>, asked: &Parts) -> Option<Self> {
+    pub(super) fn over(
+        settings: &TripwireSettings,
+        audit: &Rc<AuditLog>,
+        asked: &request::Parts,
+    ) -> Option<Self> {
         let is_watched = settings.mode != TripwireMode::Off && !settings.may_issue(asked.uri.path());
         is_watched.then(|| Self {
             mode: settings.mode,
@@ -118,6 +122,17 @@ impl Watch {
             }
             return Ok(Response::from_parts(head, data.clone().into()));
         }
+        // Boxed: an answer that is here whole does not hold the room for one that streams.
+        Box::pin(self.pass_streamed(tripwire, head, first, body)).await
+    }
+
+    async fn pass_streamed(
+        self,
+        tripwire: Tripwire,
+        head: response::Parts,
+        first: Option<Polled>,
+        mut body: AnswerBody,
+    ) -> Result<Response<GatewayBody>, PassThroughError> {
         let mut watched = Watched::new(self, tripwire);
         let media_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         let is = |essence: &str| {

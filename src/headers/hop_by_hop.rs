@@ -12,7 +12,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Fields that section 7.6.1 wants removed whether or not `Connection` names them.
-const ALWAYS: [HeaderName; 6] = [CONNECTION, PROXY_CONNECTION, KEEP_ALIVE, TE, TRANSFER_ENCODING, UPGRADE];
+static ALWAYS: [HeaderName; 6] = [CONNECTION, PROXY_CONNECTION, KEEP_ALIVE, TE, TRANSFER_ENCODING, UPGRADE];
 
 /// End-to-end fields that a `Connection` line cannot name away. A sender must not list them (section 7.6.1),
 /// and one that does wants the next hop to see another request than the one that was judged.
@@ -33,6 +33,9 @@ const KEPT: [HeaderName; 9] = [
 ///
 /// Returns whether the request asks for that upgrade.
 pub fn remove_from_request(headers: &mut HeaderMap) -> bool {
+    if !headers.keys().any(|name| ALWAYS.contains(name)) {
+        return false;
+    }
     let wants_trailers = tokens(headers, &TE).any(|t| t.eq_ignore_ascii_case("trailers"));
     let wants_upgrade = tokens(headers, &CONNECTION).any(|t| t.eq_ignore_ascii_case("upgrade"));
     let mut protocols = tokens(headers, &UPGRADE);
@@ -62,12 +65,18 @@ pub fn remove_from_response(headers: &mut HeaderMap, is_upgrade: bool) {
 }
 
 fn remove(headers: &mut HeaderMap) {
+    // Most heads have one of them or none, and comparing names is cheaper than looking each of them up.
+    let present = ALWAYS.each_ref().map(|always| headers.keys().any(|name| name == always));
+    if present == [false; ALWAYS.len()] {
+        return;
+    }
     // The body's framing is written anew; of two lengths, the chunks are the true one (RFC 9112 section 6.3).
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
+            .filter(|token| !token.eq_ignore_ascii_case("keep-alive") && !token.eq_ignore_ascii_case("close"))
             .filter_map(|token| token.parse().ok())
             .filter(|name| !KEPT.contains(name) && !name.as_str().starts_with("x-forwarded-"))
             .collect();
@@ -75,8 +84,10 @@ fn remove(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &ALWAYS {
-        headers.remove(name);
+    for (name, is_present) in ALWAYS.iter().zip(present) {
+        if is_present {
+            headers.remove(name);
+        }
     }
 }
 

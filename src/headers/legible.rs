@@ -11,6 +11,9 @@ const LEGIBLE: [&str; 4] = ["gzip", "br", "x-gzip", "identity"];
 /// Leaves of `Accept-Encoding` the codings that can be undone, and drops `Accept-Charset` and a `Range` of
 /// several parts, which a server need not heed. A client always takes an answer that is not encoded.
 pub fn ask_legibly(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| matches!(*name, ACCEPT_CHARSET | ACCEPT_ENCODING | RANGE)) {
+        return;
+    }
     headers.remove(ACCEPT_CHARSET);
     if headers.contains_key(RANGE) && headers.get_all(RANGE).iter().any(has_several_parts) {
         headers.remove(RANGE);

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a request is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct TraceParent {
 impl TraceParent {
     /// Reads `traceparent`, of version 00 or a later one, if there is exactly one and it is valid.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut lines = headers.get_all("traceparent").iter();
+        let mut lines = headers.get_all(&TRACEPARENT).iter();
         let (Some(line), None) = (lines.next(), lines.next()) else { return None };
         let mut parts = line.as_bytes().split(|b| *b == b'-');
         let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, gauge::Gauge, info::Info},
@@ -127,6 +127,16 @@ impl Metrics {
         let mut text = String::with_capacity(16 * 1024);
         encode(&mut text, &self.0.registry)?;
         Ok(text)
+    }
+
+    /// What a request is part of, if somebody wants to know.
+    pub fn parent(&self, headers: &HeaderMap) -> Option<TraceParent> {
+        #[cfg(feature = "otlp")]
+        return self.0.spans.get().and_then(|_| TraceParent::of(headers));
+        #[cfg(not(feature = "otlp"))]
+        let _ = headers;
+        #[cfg(not(feature = "otlp"))]
+        None
     }
 
     /// A request was answered, up to the head of its answer.

@@ -233,63 +233,54 @@ impl Pool {
 
     /// Sends a client's request and waits for the head of its answer; `progress` is that of its body. The time limit
     /// starts anew with every piece of the body.
-    pub async fn relay(
-        &self,
+    pub fn relay<'a>(
+        &'a self,
         request: Request<UpstreamBody>,
-        progress: &Progress,
-    ) -> Result<Response<AnswerBody>, UpstreamError> {
+        progress: &'a Progress,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, UpstreamError>> + use<'a> {
+        // Not a future around a future: each is as large as what it holds, and is moved as it is made.
         let what = if request.body().is_upload() { Use::Upload } else { Use::Relay };
-        self.send_as(what, request, progress).await
+        self.send_as(what, request, progress)
     }
 
     async fn send_as(
         &self,
         what: Use,
-        request: Request<UpstreamBody>,
-        progress: &Progress,
-    ) -> Result<Response<AnswerBody>, UpstreamError> {
-        let started = Instant::now();
-        let answered = self.send_unmeasured(what, request, progress).await;
-        if let Some(meter) = &self.0.meter {
-            match &answered {
-                Ok(_) => meter.upstream(started.elapsed(), None),
-                Err(error) => {
-                    if let Some(failure) = error.as_failure() {
-                        meter.upstream(started.elapsed(), Some(failure));
-                    }
-                }
-            }
-        }
-        answered
-    }
-
-    async fn send_unmeasured(
-        &self,
-        what: Use,
         mut request: Request<UpstreamBody>,
         progress: &Progress,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
-        let slot = self.0.slots.enter(what).await?;
+        let started = Instant::now();
+        let failed = |error: UpstreamError| {
+            if let (Some(meter), Some(failure)) = (&self.0.meter, error.as_failure()) {
+                meter.upstream(started.elapsed(), Some(failure));
+            }
+            error
+        };
+        let slot = self.0.slots.enter(what).await.map_err(failed)?;
         loop {
             let (mut connection, is_reused) = match self.0.take_idle() {
                 Some(connection) => (connection, true),
-                None => (self.0.connect().await?, false),
+                // Boxed, for it is rare and large, and whoever waits for an answer holds the room for it.
+                None => (Box::pin(self.0.connect()).await.map_err(failed)?, false),
             };
             let answer = {
                 let sending = std::pin::pin!(connection.sender.try_send_request(request));
-                within(self.0.settings.response_timeout, progress, sending).await?
+                within(self.0.settings.response_timeout, progress, sending).await.map_err(failed)?
             };
             match answer {
                 Ok(response) => {
+                    if let Some(meter) = &self.0.meter {
+                        meter.upstream(started.elapsed(), None);
+                    }
                     let lease = Lease { connection, pool: Rc::clone(&self.0), slot };
                     let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                     let answer = if is_tunnel { AnswerBody::of_tunnel } else { AnswerBody::new };
                     return Ok(response.map(|body| answer(body, lease)));
                 }
-                Err(mut failed) => match failed.take_message() {
+                Err(mut unsent) => match unsent.take_message() {
                     // The kept connection was closed before a byte was written: another one may serve.
-                    Some(unsent) if is_reused => request = unsent,
-                    _ => return Err(UpstreamError::Broken(failed.into_error().into())),
+                    Some(again) if is_reused => request = again,
+                    _ => return Err(failed(UpstreamError::Broken(unsent.into_error().into()))),
                 },
             }
         }

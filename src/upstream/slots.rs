@@ -65,6 +65,11 @@ impl Slots {
         if self.has_room(what) && self.waiting[what.index()].get() == 0 {
             return Ok(Slot::new(self, what));
         }
+        // Boxed, for it is rare.
+        Box::pin(self.wait(what)).await
+    }
+
+    async fn wait(self: &Rc<Self>, what: Use) -> Result<Slot, UpstreamError> {
         if self.waiting.iter().map(Cell::get).sum::<usize>() >= self.queue_max(what) {
             return Err(UpstreamError::Exhausted(self.places_max));
         }
