@@ -45,7 +45,9 @@ pub fn fold_username(typed: &str) -> Result<SubjectId, UsernameFault> {
         return Err(UsernameFault::AboveBmp);
     }
     // The iota below a letter is decomposed from what people write; by itself it is an `ι` to MySQL.
-    if typed.contains('\u{345}') || typed.chars().any(is_invisible) || typed.nfkd().any(is_lookalike) {
+    let is_disguised =
+        || typed.contains('\u{345}') || typed.chars().any(is_invisible) || typed.nfkd().any(is_lookalike);
+    if !typed.is_ascii() && is_disguised() {
         return Err(UsernameFault::Lookalike);
     }
     let folded = fold::coarse(typed);

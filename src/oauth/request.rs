@@ -1,5 +1,7 @@
 //! A token request (RFC 6749 section 4), parsed and checked.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
@@ -193,12 +195,18 @@ fn text(body: &[u8]) -> Result<&str, RequestFault> {
 }
 
 /// The form that names are compared in: other servers fold case, or take `-` for `_`.
-fn canonical(name: &str) -> String {
+fn canonical(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|b| b != b'-' && !b.is_ascii_uppercase()) {
+        return Cow::Borrowed(name);
+    }
     name.bytes().map(|b| if b == b'-' { '_' } else { char::from(b.to_ascii_lowercase()) }).collect()
 }
 
 /// The parameter of the protocol that some server takes a name for: `Grant-Type`, and `grantType`.
 fn spoken(name: &str) -> Option<&'static str> {
+    if let Cow::Borrowed(name) = canonical(name) {
+        return PROTOCOL.into_iter().find(|known| *known == name);
+    }
     let mut snake = String::with_capacity(name.len() + 4);
     for c in name.chars() {
         if c.is_ascii_uppercase() && snake.ends_with(|last: char| last.is_ascii_lowercase()) {
@@ -223,7 +231,7 @@ pub(super) fn check(body: &[Parameter], query: &[Parameter]) -> Result<(), Reque
     if body.len() + query.len() > TOKEN_REQUEST_PARAMETERS_MAX {
         return Err(RequestFault::too_many_parameters());
     }
-    let mut seen: Vec<String> = Vec::with_capacity(body.len() + query.len());
+    let mut seen: Vec<Cow<'_, str>> = Vec::with_capacity(body.len() + query.len());
     for (parameter, in_query) in body.iter().map(|p| (p, false)).chain(query.iter().map(|p| (p, true))) {
         let fault = |rule| Err(RequestFault::parameter(&parameter.name, rule));
         let name = parameter.name.as_str();

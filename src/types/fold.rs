@@ -13,12 +13,22 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 ///
 /// The steps are written down in `docs/redis.md`, so that a site's own code can make the same keys.
 pub fn coarse(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
+    if text.is_ascii() {
+        // Nothing to decompose, and each letter has one other case.
+        let kept = text.chars().filter(|c| c.is_whitespace() || !c.is_control());
+        return joined(kept.map(|c| c.to_ascii_lowercase()), text.len());
+    }
     // By way of upper case, where `ı`, `ſ` and `ß` meet their twins; `ẞ` only gets there from lower case.
     let letters = text.nfkd().filter(|c| !is_ignored(*c));
     let lower =
         letters.flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase);
-    for c in lower.nfkd().filter(|c| !is_ignored(*c)) {
+    joined(lower.nfkd().filter(|c| !is_ignored(*c)), text.len())
+}
+
+/// Takes letters of one case for those that they are equated with, and every run of white space for one space.
+fn joined(letters: impl Iterator<Item = char>, capacity: usize) -> String {
+    let mut folded = String::with_capacity(capacity);
+    for c in letters {
         if c.is_whitespace() {
             if !folded.is_empty() && !folded.ends_with(' ') {
                 folded.push(' ');
@@ -52,6 +62,9 @@ fn is_ignored(c: char) -> bool {
 /// The ASCII digit that a decimal digit of any script is equated with. Each script has its ten in a row, most
 /// of them from the start of a line of 16.
 fn digit(c: char) -> Option<char> {
+    if c.is_ascii() {
+        return None;
+    }
     let is_digit = c.general_category() == GeneralCategory::DecimalNumber;
     let zero = if matches!(c, '\u{966}'..='\u{DEF}' | '\u{1946}'..='\u{194F}') { 6 } else { 0 };
     if is_digit { char::from_digit((c as u32 % 16).checked_sub(zero)?, 10) } else { None }
@@ -173,6 +186,13 @@ mod tests {
         fn folding_twice_changes_nothing(text in "\\PC*") {
             let once = coarse(&text);
             proptest::prop_assert_eq!(coarse(&once), once);
+        }
+
+        /// A letter behind it that is none takes it the long way.
+        #[test]
+        fn ascii_is_folded_as_what_is_decomposed(text in "[\\x00-\\x7f]*") {
+            let long_way = coarse(&format!("{text}张"));
+            proptest::prop_assert_eq!(coarse(&text), long_way.trim_end_matches('张').trim_end());
         }
     }
 }

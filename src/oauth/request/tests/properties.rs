@@ -21,7 +21,9 @@ fn pairs() -> impl Strategy<Value = Pairs> {
         let mut seen = BTreeSet::new();
         let is_free = |name: &str| spoken(name).is_none() && canonical(name) != "_charset_";
         let mut pairs = vec![("grant_type".to_owned(), "password".to_owned())];
-        pairs.extend(drawn.into_iter().filter(|(name, _)| is_free(name) && seen.insert(canonical(name))));
+        pairs.extend(
+            drawn.into_iter().filter(|(name, _)| is_free(name) && seen.insert(canonical(name).into_owned())),
+        );
         pairs
     })
 }
