@@ -1,17 +1,22 @@
 //! Changes of enrolments, each recorded.
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::{
-    Enrolled, NewEnrolment, RecoveryCodes, StatusReport,
+    Enrolled, ListedName, NamePage, NewEnrolment, RecoveryCodes, StatusReport,
     enrol::{self, checked_label},
 };
 use crate::{
     factor::Passcode,
     step_up::{
-        Actor, AuditTrail, Beside, ChangeKind, Clock, EnrolmentRegistry, ListPage, ListQuery, StoreError,
-        TrailEvent, TrailPage, TrailQuery,
+        Actor, AuditTrail, Beside, ChangeKind, Clock, EnrolmentRegistry, ListQuery, StoreError, TrailEvent,
+        TrailPage, TrailQuery,
     },
     types::{FactorId, SubjectId, UnixTime},
 };
+
+/// Subjects that are looked up at once for the aliases of a page.
+const OWNERS_AT_ONCE: usize = 64;
 
 /// Why something was not done, or not wholly.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +30,27 @@ pub enum AdminError {
     /// The passcode does not fit the factor that it should confirm. Nothing was changed.
     #[error("the code does not fit; check the clock of the phone, and take the code that is shown now")]
     WrongPasscode,
+    /// Whoever logs in by the alias would need no code. Nothing was changed.
+    #[error(
+        "{subject} has no factor, so that the password alone is enough for whoever logs in by that name; if it is no \
+         mistype and that is meant, say --not-enrolled (to the API: \"not_enrolled\": true)"
+    )]
+    NotEnrolled {
+        /// Whom it would lead to.
+        subject: SubjectId,
+    },
     /// What is written for somebody to take along. It is not whole.
     #[error("the file cannot be written")]
     File(#[source] std::io::Error),
+}
+
+/// Whom an alias may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeadsTo {
+    /// A subject with a factor that counts: to any other, a mistyped one say, the password would be enough.
+    Enrolled,
+    /// Anybody.
+    Anybody,
 }
 
 /// What a reset removed.
@@ -184,14 +207,23 @@ where
 
     /// Makes a name, such as an e-mail address, another name of a subject. An alias leads to a subject, never to itself
     /// or to another alias.
-    pub async fn add_alias(&self, alias: &SubjectId, subject: &SubjectId) -> Result<(), AdminError> {
+    pub async fn add_alias(
+        &self,
+        alias: &SubjectId,
+        subject: &SubjectId,
+        leads_to: LeadsTo,
+    ) -> Result<(), AdminError> {
         if alias == subject {
             let rule = "the two names are one subject already: only their spelling differs";
             return Err(StoreError::Refused(rule).into());
         }
-        if self.store.status(subject).await?.alias_of.is_some() {
+        let status = self.store.status(subject).await?;
+        if status.alias_of.is_some() {
             let rule = "the subject is an alias itself; name the subject that it leads to";
             return Err(StoreError::Refused(rule).into());
+        }
+        if leads_to == LeadsTo::Enrolled && !status.is_enrolled() {
+            return Err(AdminError::NotEnrolled { subject: subject.clone() });
         }
         self.store.add_alias(alias, subject).await?;
         self.record(ChangeKind::AliasAdded, Some(subject), Some(alias.as_str())).await
@@ -209,12 +241,34 @@ where
     /// What is known of a subject.
     pub async fn status(&self, subject: &SubjectId) -> Result<StatusReport, AdminError> {
         let status = self.store.status(subject).await?;
-        Ok(StatusReport::new(subject.clone(), status, self.clock.now()))
+        let is_enrolled = match &status.alias_of {
+            Some(owner) => self.store.status(owner).await?.is_enrolled(),
+            None => status.is_enrolled(),
+        };
+        Ok(StatusReport::new(subject.clone(), status, is_enrolled, self.clock.now()))
     }
 
     /// One page of the names that are known.
-    pub async fn list(&self, query: &ListQuery) -> Result<ListPage, AdminError> {
-        Ok(self.store.list(query).await?)
+    pub async fn list(&self, query: &ListQuery) -> Result<NamePage, AdminError> {
+        let page = self.store.list(query).await?;
+        let listed = page.names.into_iter().map(async |summary| {
+            let is_enrolled = match &summary.alias_of {
+                Some(owner) => self.counts(owner).await?,
+                None => summary.factors > 0,
+            };
+            Ok::<_, AdminError>(ListedName { summary, is_enrolled })
+        });
+        let names = stream::iter(listed).buffered(OWNERS_AT_ONCE).try_collect().await?;
+        Ok(NamePage { names, next: page.next })
+    }
+
+    /// Whether a factor of a subject counts. Of one whose records cannot be read, no token is released either.
+    async fn counts(&self, subject: &SubjectId) -> Result<bool, AdminError> {
+        match self.store.status(subject).await {
+            Ok(status) => Ok(status.is_enrolled()),
+            Err(StoreError::Malformed { .. } | StoreError::Sealed { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What was changed, the latest first.

@@ -147,7 +147,7 @@ where
         let mut query = ListQuery { limit: LIST_PAGE_MAX, ..ListQuery::default() };
         let mut read = 0;
         loop {
-            let page = self.list(&query).await?;
+            let page = self.store().list(&query).await?;
             // Many at once, and written in their order.
             let reading =
                 page.names.iter().map(async |name| (&name.name, self.store().export(&name.name).await));

@@ -12,8 +12,8 @@ pub mod import;
 mod moving;
 mod status;
 
-pub use change::{AdminError, Administration, Reset};
+pub use change::{AdminError, Administration, LeadsTo, Reset};
 pub use enrol::{Enrolled, NewEnrolment, RecoveryCodes};
 pub use export::{ExportFile, ExportSummary};
 pub use moving::{BadRow, DoneRow, ImportSummary, Rehearsal, RowOutcome};
-pub use status::{StatusReport, device_json, event_json, name_json};
+pub use status::{ListedName, NamePage, StatusReport, device_json, event_json, name_json};

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt as _, pin_mut};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    AdminError, Administration,
+    AdminError, Administration, LeadsTo,
     enrol::checked_label,
     import::{Entry, IncomingFactor, Row},
 };
@@ -219,7 +219,7 @@ where
             None => {}
         }
         if rehearsal == Rehearsal::No {
-            self.add_alias(&alias, &subject).await?;
+            self.add_alias(&alias, &subject, LeadsTo::Anybody).await?;
         }
         Ok(TakenOver::Added)
     }

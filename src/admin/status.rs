@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     policy::lockout::Ledger,
-    step_up::{NameSummary, StoredDevice, SubjectStatus, TrailEvent},
+    step_up::{ListCursor, NameSummary, StoredDevice, SubjectStatus, TrailEvent},
     types::{SubjectId, UnixTime},
 };
 
@@ -15,12 +15,36 @@ use crate::{
 pub struct StatusReport {
     subject: SubjectId,
     status: SubjectStatus,
+    is_enrolled: bool,
     now: UnixTime,
 }
 
+/// One name of a list.
+#[derive(Debug, Clone)]
+pub struct ListedName {
+    /// What the store knows of it.
+    pub summary: NameSummary,
+    /// Whether a factor counts: its own, or of whom it leads to.
+    pub is_enrolled: bool,
+}
+
+/// Some of the names that a store knows.
+#[derive(Debug, Clone)]
+pub struct NamePage {
+    /// The names.
+    pub names: Vec<ListedName>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<ListCursor>,
+}
+
 impl StatusReport {
-    pub(super) const fn new(subject: SubjectId, status: SubjectStatus, now: UnixTime) -> Self {
-        Self { subject, status, now }
+    pub(super) const fn new(
+        subject: SubjectId,
+        status: SubjectStatus,
+        is_enrolled: bool,
+        now: UnixTime,
+    ) -> Self {
+        Self { subject, status, is_enrolled, now }
     }
 
     /// The subject.
@@ -48,9 +72,9 @@ impl StatusReport {
         })
     }
 
-    /// Whether a factor counts.
-    pub fn is_enrolled(&self) -> bool {
-        self.status.factors.iter().any(|factor| !factor.is_pending)
+    /// Whether a factor counts: its own, or of whom it leads to.
+    pub const fn is_enrolled(&self) -> bool {
+        self.is_enrolled
     }
 
     /// The documented JSON of `tfa-gateway status --json`.
@@ -94,7 +118,9 @@ impl StatusReport {
 impl fmt::Display for StatusReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(subject) = &self.status.alias_of {
-            return writeln!(f, "  alias of {subject}");
+            let but =
+                if self.is_enrolled { "" } else { ", which is not enrolled: the password alone is enough" };
+            return writeln!(f, "  alias of {subject}{but}");
         }
         let enrolled = if self.is_enrolled() { "enrolled" } else { "not enrolled" };
         writeln!(f, "  {enrolled}")?;
@@ -145,10 +171,12 @@ impl fmt::Display for StatusReport {
 }
 
 /// One name of a list, as JSON.
-pub fn name_json(name: &NameSummary) -> serde_json::Value {
+pub fn name_json(listed: &ListedName) -> serde_json::Value {
+    let ListedName { summary: name, is_enrolled } = listed;
     json!({
         "subject": name.name.as_str(),
         "alias_of": name.alias_of.as_ref().map(SubjectId::as_str),
+        "enrolled": is_enrolled,
         "factors": name.factors,
         "pending_factors": name.pending,
         "recovery_codes": name.recovery_codes,

@@ -130,6 +130,9 @@ pub(super) struct LabelBody {
 #[serde(deny_unknown_fields)]
 pub(super) struct AliasBody {
     pub(super) subject: String,
+    /// Whether that subject may have no factor.
+    #[serde(default)]
+    pub(super) not_enrolled: bool,
 }
 
 /// A text that is overwritten when it is dropped, and not shown.

@@ -14,7 +14,7 @@ use super::{
     server::{ApiSettings, PREFIX},
 };
 use crate::{
-    admin::{AdminError, Administration, NewEnrolment, device_json, event_json, name_json},
+    admin::{AdminError, Administration, LeadsTo, NewEnrolment, device_json, event_json, name_json},
     factor::{Passcode, totp::decode_base32},
     identity::fold_username,
     step_up::{Beside, ListCursor, ListQuery, StoreError, TrailQuery},
@@ -42,7 +42,7 @@ pub(super) enum Call {
     ForgetDevices(SubjectId),
     Unlock(SubjectId),
     Reset(SubjectId),
-    AddAlias { alias: SubjectId, subject: SubjectId },
+    AddAlias { alias: SubjectId, subject: SubjectId, leads_to: LeadsTo },
     RemoveAlias(SubjectId),
     ShowAudit(TrailQuery),
     Document,
@@ -97,10 +97,11 @@ impl Call {
                 return Ok(Self::Rename { subject: subject()?, factor: factor()?, label });
             }
             Operation::AddAlias => {
-                let AliasBody { subject: of } = body.json()?;
+                let AliasBody { subject: of, not_enrolled } = body.json()?;
                 let of = fold_username(&of)
                     .map_err(|fault| Problem::Unsuitable(format!("the body's member 'subject' {fault}")))?;
-                return Ok(Self::AddAlias { alias: subject()?, subject: of });
+                let leads_to = if not_enrolled { LeadsTo::Anybody } else { LeadsTo::Enrolled };
+                return Ok(Self::AddAlias { alias: subject()?, subject: of, leads_to });
             }
             Operation::Document => Self::Document,
             Operation::ListSubjects => Self::List(ListQuery {
@@ -194,8 +195,8 @@ impl Call {
                 json!({ "subject": subject.as_str(), "unlocked": unlocked })
             }
             Self::Reset(subject) => admin.reset(&subject).await?.to_json(&subject),
-            Self::AddAlias { alias, subject } => {
-                admin.add_alias(&alias, &subject).await?;
+            Self::AddAlias { alias, subject, leads_to } => {
+                admin.add_alias(&alias, &subject, leads_to).await?;
                 json!({ "alias": alias.as_str(), "subject": subject.as_str() })
             }
             Self::RemoveAlias(alias) => {

@@ -83,6 +83,8 @@ type Row = (StatusCode, &'static str, &'static str);
 const UNAVAILABLE: Row =
     (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "The store does not answer at the moment");
 
+const REFUSED: Row = (StatusCode::CONFLICT, "Refused", "The rules do not allow that change");
+
 impl Problem {
     fn row(&self) -> Row {
         match self {
@@ -117,6 +119,7 @@ impl Problem {
                 (StatusCode::INTERNAL_SERVER_ERROR, "Failed", "The gateway failed")
             }
             Self::Admin(AdminError::Store(error)) => of_store(error),
+            Self::Admin(AdminError::NotEnrolled { .. }) => REFUSED,
             Self::Admin(AdminError::NotRecorded(_)) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "NotRecorded",
@@ -210,7 +213,7 @@ fn of_store(error: &StoreError) -> Row {
         StoreError::Malformed { .. } | StoreError::Sealed { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "Unreadable", "A record of the subject cannot be read")
         }
-        StoreError::Refused(_) => (StatusCode::CONFLICT, "Refused", "The rules do not allow that change"),
+        StoreError::Refused(_) => REFUSED,
     }
 }
 

@@ -62,12 +62,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
     };
     let decision = settings.rules.decide(&facts);
     let decided_by = decision.rule.map(|rule| rule.name.as_str());
-    let is_enrolled = match &status.status().alias_of {
-        None => status.is_enrolled(),
-        Some(owner) => {
-            administer(settings, otherwise, async |admin| admin.status(owner).await)?.is_enrolled()
-        }
-    };
+    let is_enrolled = status.is_enrolled();
     let is_by_name = matches!(settings.owners, OwnerSource::Username);
     let outcome = if is_by_name && !is_enrolled && owner == &subject && settings.addresses.is_unknown(owner) {
         "the log-in is refused: it is an address, and nobody's alias ([identity] addresses; `tfa-gateway alias`)"

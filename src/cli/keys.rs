@@ -74,7 +74,10 @@ fn rotate(settings: &Settings, arguments: &RotateArguments) -> Result<(), CliErr
         loop {
             let page = admin.list(&query).await?;
             // Many at once, so that a store can commit them together.
-            let resealing = page.names.iter().map(async |name| (&name.name, admin.reseal(&name.name).await));
+            let resealing = page
+                .names
+                .iter()
+                .map(async |name| (&name.summary.name, admin.reseal(&name.summary.name).await));
             let mut resealing = stream::iter(resealing).buffer_unordered(RESEALED_AT_ONCE);
             while let Some((name, resealed)) = resealing.next().await {
                 match resealed {

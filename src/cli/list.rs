@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::{CliError, administer, goes_on, subject::resolve};
+use super::{CliError, administer, counted, goes_on, subject::resolve};
 use crate::{
     admin::{AdminError, event_json, name_json},
     config::Settings,
@@ -49,16 +49,23 @@ pub(super) fn list(settings: &Settings, arguments: &ListArguments) -> Result<(),
         let mut out = io::stdout().lock();
         loop {
             let page = admin.list(&query).await?;
-            let written = page.names.iter().try_for_each(|name| {
+            let written = page.names.iter().try_for_each(|listed| {
                 if arguments.json {
-                    return writeln!(out, "{}", name_json(name));
+                    return writeln!(out, "{}", name_json(listed));
                 }
+                let name = &listed.summary;
                 match &name.alias_of {
-                    Some(subject) => writeln!(out, "{}\talias of {subject}", name.name),
+                    Some(subject) if listed.is_enrolled => writeln!(out, "{}\talias of {subject}", name.name),
+                    Some(subject) => {
+                        writeln!(out, "{}\talias of {subject}, which is not enrolled", name.name)
+                    }
                     None => writeln!(
                         out,
-                        "{}\t{} factors, {} waiting, {} recovery codes",
-                        name.name, name.factors, name.pending, name.recovery_codes
+                        "{}\t{}, {} waiting, {}",
+                        name.name,
+                        counted(name.factors, "factor"),
+                        name.pending,
+                        counted(name.recovery_codes, "recovery code")
                     ),
                 }
             });

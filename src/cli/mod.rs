@@ -176,6 +176,12 @@ fn administer<T>(
     }
 }
 
+/// So many of something.
+fn counted(count: impl TryInto<u64>, what: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Refuses to look into an embedded store that is not there: a mistyped path would be a store of nobody.
 fn store_exists(settings: &Settings) -> Result<(), CliError> {
     match &settings.store {

@@ -172,6 +172,13 @@ pub struct SubjectStatus {
     pub recovery_ledger: Ledger,
 }
 
+impl SubjectStatus {
+    /// Whether a factor counts.
+    pub fn is_enrolled(&self) -> bool {
+        self.factors.iter().any(|factor| !factor.is_pending)
+    }
+}
+
 /// What is known of a factor.
 #[derive(Debug, Clone)]
 pub struct FactorStatus {

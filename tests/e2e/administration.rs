@@ -36,10 +36,10 @@ on_both_stores! {
         let mut lines: Vec<&str> = listed.lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, [
-            "alice\t1 factors, 0 waiting, 0 recovery codes",
+            "alice\t1 factor, 0 waiting, 0 recovery codes",
             "alice@example.org\talias of alice",
-            "bob\t1 factors, 0 waiting, 0 recovery codes",
-            "zoe\t1 factors, 0 waiting, 0 recovery codes",
+            "bob\t1 factor, 0 waiting, 0 recovery codes",
+            "zoe\t1 factor, 0 waiting, 0 recovery codes",
         ]);
         let found = stage.config.run(&["list", "--search", "ALICE@", "--json"]).json();
         assert_eq!((&found["subject"], &found["alias_of"]), (&"alice@example.org".into(), &"alice".into()));

@@ -192,9 +192,13 @@ on_both_stores! {
 
         // Another name.
         let alias = json!({ "alias": "alice@example.org", "subject": "alice" });
-        assert_eq!(desk.ok("PUT", "/aliases/Alice%40Example.org", Some(json!({ "subject": "ALICE" }))), alias);
+        let nobody = desk.refused("PUT", "/aliases/Alice%40Example.org", Some(json!({ "subject": "ALICE" })), 409);
+        assert!(nobody.contains("alice has no factor") && nobody.contains("not_enrolled"), "{nobody}");
+        let meant = json!({ "subject": "ALICE", "not_enrolled": true });
+        assert_eq!(desk.ok("PUT", "/aliases/Alice%40Example.org", Some(meant)), alias);
         let found = desk.ok("GET", "/subjects?search=EXAMPLE", None);
         assert_eq!(found["subjects"][0]["alias_of"], "alice");
+        assert_eq!(found["subjects"][0]["enrolled"], false);
         assert_eq!(desk.ok("GET", "/subjects/alice@example.org", None)["alias_of"], "alice");
         assert!(desk.refused("POST", "/subjects/alice@example.org/factors", None, 409).contains("is an alias"));
         assert!(desk.refused("POST", "/subjects/alice@example.org/reset", None, 409).contains("is an alias"));

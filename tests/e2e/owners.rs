@@ -63,6 +63,19 @@ on_both_stores! {
         stage.config.run(&["alias", "alice", "bob"]).refused();
         stage.config.run(&["alias", "other@example.com", ALICES_ADDRESS]).refused();
         stage.config.run(&["alias", "alice", "ALICE"]).refused();
+        // A mistyped subject would be nobody, of whom no code is asked.
+        let said = stage.config.run(&["alias", "bob@example.com", "bbo"]).refused();
+        assert!(said.contains("bbo has no factor") && said.contains("--not-enrolled"), "{said}");
+        assert_denied(&stage.send(&TokenRequest::password("bob@example.com", "hunter22")), 400, "invalid_grant");
+        stage.config.run(&["alias", "bob@example.com", "bob", "--not-enrolled"]).ok();
+        let enrolled = || stage.config.run(&["status", "bob@example.com", "--json"]).json()["enrolled"].clone();
+        let words = stage.config.run(&["status", "bob@example.com"]).ok();
+        assert!(words.contains("alias of bob, which is not enrolled"), "{words}");
+        assert_eq!(enrolled(), false);
+        let listed = stage.config.run(&["list", "--search", "bob@"]).ok();
+        assert_eq!(listed, "bob@example.com\talias of bob, which is not enrolled\n");
+        stage.enrol("bob");
+        assert_eq!(enrolled(), true);
         let removed = stage.config.run(&["alias", "--remove", ALICES_ADDRESS, "--json"]).json();
         assert_eq!(removed["removed"], true);
         assert_denied(&stage.send(&by_address()), 400, "invalid_grant");
