@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     factor::Passcode,
+    sealing::KeyId,
     step_up::{
         Actor, AuditTrail, Beside, ChangeKind, Clock, EnrolmentRegistry, ListQuery, StoreError, TrailEvent,
         TrailPage, TrailQuery,
@@ -276,8 +277,13 @@ where
         Ok(self.store.trail(query).await?)
     }
 
-    /// Seals a subject's records with the current key. Returns how many were sealed with another. Not recorded: nothing
-    /// changes for anybody.
+    /// Records that records were sealed anew with a key.
+    pub async fn record_resealing(&self, key: &KeyId) -> Result<(), AdminError> {
+        self.record(ChangeKind::Resealed, None, Some(key.as_str())).await
+    }
+
+    /// Seals a subject's records with the current key. Returns how many were sealed with another. Not recorded
+    /// for each: nothing changes for anybody.
     pub async fn reseal(&self, subject: &SubjectId) -> Result<usize, AdminError> {
         Ok(self.store.reseal(subject).await?)
     }

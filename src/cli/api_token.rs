@@ -8,7 +8,7 @@ use crate::api::{AccessToken, Right, TOKEN_NAME_RULE, is_token_name};
 /// Whose.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  tfa-gateway api-token help-desk\n  tfa-gateway api-token monitoring --read-only\n\nNothing is written: paste the lines into gateway.toml, and restart the gateway."
+    after_help = "Examples:\n  tfa-gateway api-token help-desk\n  tfa-gateway api-token monitoring --read-only\n\nNothing is written: paste the lines into gateway.toml. A gateway that runs takes them over by itself."
 )]
 pub(super) struct Arguments {
     /// Who is to have it, as the audit trail shows it: letters, digits, '-', '_' and '.'
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
     let name = &arguments.name;
     if !is_token_name(name) {
-        return Err(CliError::Said(format!("the name {TOKEN_NAME_RULE}")));
+        return Err(CliError::Unsuitable(format!("the name {TOKEN_NAME_RULE}")));
     }
     let (token, digest) =
         AccessToken::random().map_err(|error| CliError::Failed("no token was made".into(), error.into()))?;

@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<IpAddr>,
     /// When, such as 2026-12-24T22:00:00Z [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<jiff::Timestamp>,
     /// Print one JSON object
     #[arg(long)]
@@ -98,6 +98,11 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
         println!("but nothing is enforced ([enforcement] mode = \"audit-only\"): the token is let out");
     }
     Ok(())
+}
+
+fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse()
+        .map_err(|_| "must be a date and a time with its zone, such as 2026-12-24T22:00:00Z".to_owned())
 }
 
 fn explain(rule: &Rule, facts: &Facts<'_>) {

@@ -1,13 +1,15 @@
 //! `tfa-gateway keys`: the key file, and what is sealed with its keys.
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use futures_util::{StreamExt as _, stream};
 
-use super::{CliError, administer, progress::Progress};
+use super::{CliError, administer, counted, progress::Progress};
 use crate::{
-    config::Settings,
+    config::{self, ConfigError, Settings},
     step_up::{Clock as _, ListQuery},
-    store::key_file,
+    store::{StoreChoice, key_file},
     telemetry::SystemClock,
     types::limits::LIST_PAGE_MAX,
 };
@@ -26,6 +28,9 @@ pub(super) enum Command {
 
 /// How it is told.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  tfa-gateway keys generate --config /etc/tfa-gateway/gateway.toml\n\nOf the configuration it needs [sealing] key_file alone. With several gateways: run it on one, copy the file to every\nother one, and enrol nobody until then."
+)]
 pub(super) struct GenerateArguments {
     /// Print one JSON object
     #[arg(long)]
@@ -35,12 +40,20 @@ pub(super) struct GenerateArguments {
 /// How it is told.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  tfa-gateway keys generate && tfa-gateway keys rotate\n\nIt may be stopped at any time and run again: what is done stays done."
+    after_help = "Example:\n  tfa-gateway keys rotate\n\nFirst `tfa-gateway keys generate`; with several gateways, copy the key file to every one of them before this (it is\ntaken over within two seconds), or those that lack the new key answer 503 for everybody. It may be stopped at any time and run again: what is done stays done."
 )]
 pub(super) struct RotateArguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// The settings that a command needs.
+pub(super) fn settings(command: &Command, file: Option<&Path>) -> Result<Settings, ConfigError> {
+    match command {
+        Command::Generate(_) => config::load_for_keys(file),
+        Command::Rotate(_) => config::load(file),
+    }
 }
 
 pub(super) fn run(settings: &Settings, command: &Command) -> Result<(), CliError> {
@@ -58,6 +71,12 @@ fn generate(settings: &Settings, arguments: &GenerateArguments) -> Result<(), Cl
         println!("{}", serde_json::json!({ "key_id": id.as_str() }));
     } else {
         println!("{} seals from now on; keep a copy of {} apart from the store", id, path.display());
+        if matches!(settings.store, StoreChoice::Redis(_)) {
+            println!(
+                "Copy it to every gateway before anybody is enrolled: one that has not the new key answers 503 for whom \
+                 is sealed with it. A gateway that runs takes the copy over within two seconds."
+            );
+        }
     }
     Ok(())
 }
@@ -92,6 +111,9 @@ fn rotate(settings: &Settings, arguments: &RotateArguments) -> Result<(), CliErr
             progress.at(names);
             query.cursor = page.next;
             if query.cursor.is_none() {
+                if records > 0 {
+                    admin.record_resealing(current.current_id()).await?;
+                }
                 return Ok((names, records, failed));
             }
         }
@@ -103,11 +125,13 @@ fn rotate(settings: &Settings, arguments: &RotateArguments) -> Result<(), CliErr
         });
         println!("{done}");
     } else {
-        println!("{records} records of {names} names were sealed with {key}; all others were already");
+        let (records, names) = (counted(records, "record"), counted(names, "name"));
+        println!("{records} of {names} sealed with {key}; all others were already");
     }
     if failed > 0 {
         return Err(CliError::Said(format!(
-            "the records of {failed} names could not be sealed anew; keep the older keys until they are"
+            "the records of {} could not be sealed anew; keep the older keys until they are",
+            counted(failed, "name")
         )));
     }
     Ok(())

@@ -109,6 +109,9 @@ enum CliError {
     /// Exit code 1.
     #[error("{0}")]
     Said(String),
+    /// A value among the arguments does not suit. Exit code 2.
+    #[error("{0}")]
+    Unsuitable(String),
 }
 
 /// Parses the arguments, runs the command, and reports on standard error.
@@ -119,7 +122,7 @@ pub fn run() -> ExitCode {
         Err(error) => {
             eprintln!("tfa-gateway: {}", Chain(&error));
             match error {
-                CliError::Config(_) => ExitCode::from(2),
+                CliError::Config(_) | CliError::Unsuitable(_) => ExitCode::from(2),
                 CliError::Failed(..) | CliError::Said(_) => ExitCode::FAILURE,
             }
         }
@@ -147,7 +150,7 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::Export(arguments) => export::run(&existing()?, arguments),
         Command::Explain(arguments) => explain::run(&settings()?, arguments),
         Command::ApiToken(arguments) => api_token::run(arguments),
-        Command::Keys(command) => keys::run(&settings()?, command),
+        Command::Keys(command) => keys::run(&keys::settings(command, cli.config.as_deref())?, command),
         Command::CheckConfig => check_config::run(&settings()?),
         Command::Completions(arguments) => {
             completions::run(arguments);
@@ -215,10 +218,16 @@ struct Chain<'a>(&'a dyn std::error::Error);
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let text = error.to_string();
+            // Some errors of libraries say what their cause says.
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
             cause = error.source();
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::{
     config::Settings,
     factor::{Passcode, totp::decode_base32},
     identity::fold_username,
-    step_up::Beside,
+    step_up::{Beside, FactorStatus},
     types::{FactorId, Secret, SubjectId, limits::FACTORS_MAX},
 };
 
@@ -137,8 +137,18 @@ pub(super) fn confirm(settings: &Settings, arguments: &ConfirmArguments) -> Resu
     let passcode = Passcode::from_bytes(arguments.code.as_bytes());
     let otherwise = "confirm failed (`tfa-gateway status` says how things are)";
     let factors = administer(settings, otherwise, async |admin| {
-        admin.confirm(&subject, &factor, &passcode, Beside::Any).await
+        let report = admin.status(&subject).await?;
+        let counts = |known: &FactorStatus| known.id == factor.as_str() && !known.is_pending;
+        if report.status().factors.iter().any(counts) {
+            return Ok(None);
+        }
+        admin.confirm(&subject, &factor, &passcode, Beside::Any).await.map(Some)
     })?;
+    let Some(factors) = factors else {
+        return Err(CliError::Said(format!(
+            "{subject}: {factor} counts already; there is nothing to confirm"
+        )));
+    };
     if arguments.json {
         let confirmed = serde_json::json!({
             "subject": subject.as_str(), "factor_id": factor.as_str(), "factors": factors,
@@ -238,15 +248,17 @@ pub(super) fn draw(uri: &str) -> Result<String, CliError> {
 }
 
 pub(super) fn resolve(typed: &str) -> Result<SubjectId, CliError> {
-    fold_username(typed).map_err(|fault| CliError::Said(format!("the subject {fault}")))
+    fold_username(typed).map_err(|fault| CliError::Unsuitable(format!("the subject {fault}")))
 }
 
 pub(super) fn factor_id(typed: &str) -> Result<FactorId, CliError> {
-    FactorId::parse(typed).map_err(|fault| CliError::Said(fault.to_string()))
+    FactorId::parse(typed).map_err(|fault| CliError::Unsuitable(fault.to_string()))
 }
 
 fn decode(typed: &str) -> Result<Secret<Vec<u8>>, CliError> {
     decode_base32(typed).ok_or_else(|| {
-        CliError::Said("--secret must be base32 (letters A to Z and digits 2 to 7), and it is not".into())
+        CliError::Unsuitable(
+            "--secret must be base32 (letters A to Z and digits 2 to 7), and it is not".into(),
+        )
     })
 }

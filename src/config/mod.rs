@@ -30,7 +30,7 @@ use std::{
 
 use figment::{
     Figment,
-    providers::{Env, Format as _, Toml},
+    providers::{Env, Format as _, Serialized, Toml},
 };
 
 pub use fixed::Fixed;
@@ -61,6 +61,15 @@ impl ConfigError {
     pub fn files(&self) -> &[WatchedFile] {
         &self.files
     }
+
+    /// Says so where the faults may come of this: that there is no file.
+    fn without_file(mut self, named: Option<&Path>) -> Self {
+        if named.is_none() && !Path::new(DEFAULT_FILE).exists() {
+            let rule = "is not in this directory: say --config FILE, or set TFA_GATEWAY_CONFIG".to_owned();
+            self.faults.insert(0, Fault { key: DEFAULT_FILE.into(), rule, value: None, source: None });
+        }
+        self
+    }
 }
 
 impl std::error::Error for ConfigError {}
@@ -83,7 +92,8 @@ impl fmt::Display for ConfigError {
 pub fn load(named: Option<&Path>) -> Result<Settings, ConfigError> {
     let file = named.unwrap_or(Path::new(DEFAULT_FILE));
     let watched = WatchedFile::look(std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file)));
-    match load_from(file, named.is_some()) {
+    let read = merged(named).and_then(|(figment, base)| parse(&figment, &base));
+    match read.map_err(|error| error.without_file(named)) {
         Ok(mut settings) => {
             settings.files.push(watched);
             Ok(settings)
@@ -95,9 +105,21 @@ pub fn load(named: Option<&Path>) -> Result<Settings, ConfigError> {
     }
 }
 
-fn load_from(file: &Path, must_exist: bool) -> Result<Settings, ConfigError> {
+/// For `keys generate` alone: the key file may be made before anything else is known.
+pub fn load_for_keys(named: Option<&Path>) -> Result<Settings, ConfigError> {
+    let (figment, base) = merged(named)?;
+    let unknown = |key, url| Serialized::default(key, url);
+    let rest = figment
+        .join(unknown("upstream.url", "http://unknown.invalid"))
+        .join(unknown("store.url", "redis://unknown.invalid"));
+    parse(&rest, &base).map_err(|error| error.without_file(named))
+}
+
+/// The file and the environment; and what relative paths are relative to.
+fn merged(named: Option<&Path>) -> Result<(Figment, PathBuf), ConfigError> {
+    let file = named.unwrap_or(Path::new(DEFAULT_FILE));
     let mut figment = Figment::new();
-    if must_exist || file.exists() {
+    if named.is_some() || file.exists() {
         let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error.to_string()))?;
         // Parsed by itself first: a syntax error must not hide behind missing keys, and its message
         // must not quote the line, which may hold a password.
@@ -117,7 +139,7 @@ fn load_from(file: &Path, must_exist: bool) -> Result<Settings, ConfigError> {
         _ => std::env::current_dir(),
     };
     let base = base.map_err(|error| unreadable(file, &error.to_string()))?;
-    parse(&figment.merge(environment), &base)
+    Ok((figment.merge(environment), base))
 }
 
 fn unreadable(file: &Path, why: &str) -> ConfigError {

@@ -151,7 +151,11 @@ impl<'a> Reader<'a> {
     ) -> Option<Vec<T>> {
         let value = self.find(key)?;
         let Some(items) = value.as_array() else {
-            self.keep::<()>(key, &value, Err("must be a list of texts".into()));
+            self.keep::<()>(
+                key,
+                &value,
+                Err("must be a list of texts, such as [\"password\"], in an environment variable too".into()),
+            );
             return None;
         };
         let parsed = items.iter().filter_map(|item| {

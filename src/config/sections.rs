@@ -215,8 +215,8 @@ fn key_file(reader: &mut Reader<'_>, base: &Path, store: Option<&StoreChoice>) -
         (None, Some(StoreChoice::Redis(_))) => {
             reader.contradiction(
                 "sealing.key_file",
-                "must be set when the store is Redis, and be the same file for every gateway; make it with \
-                 `tfa-gateway keys generate`",
+                "must be set, to the same file for every gateway, when the store is Redis: set it, such as key_file = \
+                 \"tfa-gateway.keys\"; then `tfa-gateway keys generate` makes the file",
             );
             None
         }

@@ -24,9 +24,13 @@ impl<'r, 'a> TableReader<'r, 'a> {
     pub(super) fn knows(&mut self, keys: &[&str], what: &str) {
         let unknown: Vec<String> =
             self.dict.keys().filter(|key| !keys.contains(&key.as_str())).cloned().collect();
+        let list = self.place.split('[').next().unwrap_or_default();
+        let ends = list.rsplit_once('.').map_or_else(String::new, |(section, _)| {
+            format!(" (a table ends [{section}]: what belongs there stands above [[{list}]])")
+        });
         for key in &unknown {
             // Its value may be a secret in the wrong place.
-            self.told(key, format!("is not a setting of {what}; there are {}", keys.join(", ")));
+            self.told(key, format!("is not a setting of {what}; there are {}{ends}", keys.join(", ")));
         }
     }
 

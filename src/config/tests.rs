@@ -199,3 +199,14 @@ fn a_half_client_is_a_fault_beside_whatever_else_is_wrong() {
         "{said}"
     );
 }
+
+#[test]
+fn a_key_below_a_table_of_its_section_is_told_that_the_table_ends_it() {
+    let said = read(&format!("{LEAST}[listen]\n[[listen.certificates]]\nhttp2 = true\n")).unwrap_err();
+    assert!(
+        said.contains("listen.certificates[0].http2: is not a setting of")
+            && said
+                .contains("(a table ends [listen]: what belongs there stands above [[listen.certificates]])"),
+        "{said}"
+    );
+}

@@ -22,6 +22,8 @@ on_both_stores! {
         assert_challenge(&stage.send(&TokenRequest::alice().code(&codes.at(now))), Challenge::UsedCode);
         assert_token(&stage.send(&TokenRequest::alice().code(&codes.steps_after(now, 1))));
 
+        let again = stage.config.run(&["confirm", "alice", id, &codes.at(now)]).refused();
+        assert!(again.contains("counts already"), "{again}");
         stage.config.run(&["remove", "alice", id]).ok();
         assert_token(&stage.send(&TokenRequest::alice()));
     }
@@ -85,6 +87,10 @@ on_both_stores! {
         let rotated = stage.config.run(&["keys", "rotate", "--json"]).json();
         assert_eq!((&rotated["key_id"], &rotated["records_resealed"]), (&key, &11.into()), "{rotated}");
         assert_eq!(stage.config.run(&["keys", "rotate", "--json"]).json()["records_resealed"], 0);
+        let trail = stage.config.run(&["audit", "--json"]).ok();
+        let latest: serde_json::Value = serde_json::from_str(trail.lines().next().expect("a line")).expect("JSON");
+        assert_eq!((&latest["change"], &latest["object"]), (&"resealed".into(), &key));
+        assert_eq!(trail.matches("resealed").count(), 1, "{trail}");
 
         stage.stop_gateway();
         let text = std::fs::read_to_string(stage.config.key_file()).expect("the key file");
@@ -105,7 +111,7 @@ on_both_stores! {
         stage.config.run(&["keys", "generate"]).ok();
         stage.enrol("bob");
         let said = stage.config.run(&["keys", "rotate"]).refused();
-        assert!(said.contains("alice: ") && said.contains("1 names could not"), "{said}");
+        assert!(said.contains("alice: ") && said.contains("of 1 name could not"), "{said}");
         assert!(!said.contains("bob: "), "{said}");
         std::fs::write(stage.config.key_file(), old).expect("restored");
         stage.serve();
