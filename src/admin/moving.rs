@@ -1,13 +1,14 @@
 //! Moving in and out: many factors at once.
 //!
 //! Invariants: each row is one atomic change and one record, so that what is done stays done whenever the work stops,
-//! and a further run does the rest; what is there already is left alone; rows are on their way to the store in their
-//! order, a bounded number at once.
+//! and a further run does the rest; what is there already is left alone; a bounded number of rows is on its way to the
+//! store at once, and of one name never two: a row sees what those before it did.
 
-use std::fmt::Write as _;
+use std::{cell::RefCell, collections::BTreeMap, fmt::Write as _, rc::Rc};
 
 use futures_util::{Stream, StreamExt as _, pin_mut};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
 
 use super::{
     AdminError, Administration, LeadsTo,
@@ -77,6 +78,64 @@ pub enum Rehearsal {
     No,
 }
 
+/// The line of each name's latest row that is under way, and when it is done.
+type UnderWay = Rc<RefCell<BTreeMap<SubjectId, (u64, oneshot::Receiver<()>)>>>;
+
+/// Whose rows are under way.
+#[derive(Default)]
+struct Turns(UnderWay);
+
+impl Turns {
+    /// The next turn of the name that a row is about. To be taken in the order of the rows.
+    fn take(&self, row: &Row) -> Turn {
+        let name = match &row.entry {
+            Ok(Entry::Factor(factor)) => fold_username(&factor.subject).ok(),
+            Ok(Entry::Alias { alias, .. }) => fold_username(alias).ok(),
+            Err(_) => None,
+        };
+        let (done, is_done) = oneshot::channel();
+        let before = name.clone().and_then(|name| self.0.borrow_mut().insert(name, (row.line, is_done)));
+        Turn {
+            before: before.map(|(_, is_done)| is_done),
+            name,
+            line: row.line,
+            turns: Rc::clone(&self.0),
+            _done: done,
+        }
+    }
+}
+
+/// It is over when it is dropped.
+struct Turn {
+    before: Option<oneshot::Receiver<()>>,
+    name: Option<SubjectId>,
+    line: u64,
+    turns: UnderWay,
+    _done: oneshot::Sender<()>,
+}
+
+impl Turn {
+    async fn comes(mut self) -> Self {
+        if let Some(before) = self.before.take() {
+            // Its end is an error: nothing is ever sent.
+            let _ = before.await;
+        }
+        self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Memory must not grow with the file.
+        if let Some(name) = &self.name
+            && let mut turns = self.turns.borrow_mut()
+            && turns.get(name).is_some_and(|(line, _)| *line == self.line)
+        {
+            turns.remove(name);
+        }
+    }
+}
+
 /// Why one row was not done: the row, or the store, with which no other row fares better.
 enum Stop {
     Row(String),
@@ -131,7 +190,15 @@ where
         rehearsal: Rehearsal,
         mut told: impl FnMut(&RowOutcome),
     ) -> Result<ImportSummary, AdminError> {
-        let done = rows.map(|row| self.import_row(row, rehearsal)).buffered(IMPORTS_AT_ONCE);
+        let turns = Turns::default();
+        let in_turn = rows.map(|row| {
+            let turn = turns.take(&row);
+            async {
+                let _turn = turn.comes().await;
+                self.import_row(row, rehearsal).await
+            }
+        });
+        let done = in_turn.buffered(IMPORTS_AT_ONCE);
         pin_mut!(done);
         let mut summary = ImportSummary::default();
         while let Some(outcome) = done.next().await {
@@ -148,10 +215,10 @@ where
     }
 
     async fn import_row(&self, row: Row, rehearsal: Rehearsal) -> Result<(RowOutcome, bool), AdminError> {
-        let Row { line, entry } = row;
+        let Row { line, subject: said, entry } = row;
         let bad = |subject, reason| Ok((RowOutcome::Bad(BadRow { line, subject, reason }), false));
         let (name, is_short, done) = match entry {
-            Err(fault) => return bad(None, fault.to_string()),
+            Err(fault) => return bad(said, fault.to_string()),
             Ok(Entry::Factor(factor)) => {
                 let is_short = factor.secret.expose().len() < TOTP_SECRET_BYTES_MIN;
                 let name = factor.subject.clone();

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use super::{CliError, administer, progress::Progress};
+use super::{CliError, administer, counted, progress::Progress};
 use crate::{
     admin::{AdminError, ExportFile, ExportSummary},
     config::Settings,
@@ -55,8 +55,12 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
                 )));
             }
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let mut file = NamedTempFile::new_in(directory.unwrap_or_else(|| Path::new(".")))
-                .map_err(|error| failed(error.into()))?;
+            let mut file =
+                NamedTempFile::new_in(directory.unwrap_or_else(|| Path::new("."))).map_err(|error| {
+                    let place = format!("nothing was exported: {} cannot be written", path.display());
+                    // The error of the library names a file of its own making.
+                    CliError::Failed(place, io::Error::from(error.kind()).into())
+                })?;
             let summary = write(settings, arguments, &ring, &mut file)?;
             file.as_file().sync_all().map_err(|error| failed(error.into()))?;
             file.persist(path).map_err(|error| failed(error.into()))?;
@@ -66,8 +70,8 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
     sum_up(&summary, arguments, target.is_some());
     if summary.failed > 0 {
         return Err(CliError::Said(format!(
-            "the records of {} names do not open, and were left out",
-            summary.failed
+            "the records of {} cannot be opened, and were left out",
+            counted(summary.failed, "name")
         )));
     }
     Ok(())
@@ -103,7 +107,15 @@ fn write(
 
 /// Beside what was exported: what goes to standard output is the export itself.
 fn sum_up(summary: &ExportSummary, arguments: &Arguments, is_in_file: bool) {
-    let ExportSummary { factors, aliases, recovery_codes, failed } = summary;
+    let ExportSummary { factors, aliases, recovery_codes, failed } = *summary;
+    let in_words =
+        [(factors, "factor"), (aliases, "alias"), (recovery_codes, "recovery code")].map(|(count, what)| {
+            match what {
+                "alias" if count != 1 => format!("{count} aliases"),
+                _ => counted(count, what),
+            }
+        });
+    let [of_factors, of_aliases, of_codes] = &in_words;
     let text = if arguments.json {
         serde_json::json!({
             "factors": factors, "aliases": aliases, "recovery_codes": recovery_codes, "failed": failed,
@@ -111,11 +123,9 @@ fn sum_up(summary: &ExportSummary, arguments: &Arguments, is_in_file: bool) {
         })
         .to_string()
     } else if arguments.plain {
-        format!(
-            "{factors} factors exported in clear; {aliases} aliases and {recovery_codes} recovery codes left out"
-        )
+        format!("{of_factors} exported in clear; {of_aliases} and {of_codes} left out")
     } else {
-        format!("{factors} factors, {aliases} aliases and {recovery_codes} recovery codes exported, sealed")
+        format!("{of_factors}, {of_aliases} and {of_codes} exported, sealed")
     };
     if is_in_file {
         println!("{text}");

@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use futures_util::{Stream, StreamExt as _, stream::poll_fn};
 use zeroize::Zeroizing;
 
-use super::{CliError, administer, progress::Progress};
+use super::{CliError, administer, counted, progress::Progress};
 use crate::{
     admin::{
         BadRow, DoneRow, ImportSummary, Rehearsal, RowOutcome,
@@ -91,7 +91,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
         && (of_drupal.iter().any(|file| file.is_some()) || !arguments.table_prefix.is_empty())
     {
         let rule = "--key-file, --users, --recovery-codes, --accepted-codes and --table-prefix belong to --format drupal";
-        return Err(CliError::Said(rule.into()));
+        return Err(CliError::Unsuitable(rule.into()));
     }
     let source = open(&arguments.file)?;
     let rows = rows(format(settings, arguments)?, source, settings.totp.skew_steps());
@@ -132,7 +132,9 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
         return Err(CliError::Said("the file was not read to its end, for a fault of this program".into()));
     }
     if summary.bad > 0 {
-        return Err(CliError::Said(format!("{} rows are bad; all others were seen to", summary.bad)));
+        let are = if summary.bad == 1 { "is" } else { "are" };
+        let rows = counted(summary.bad, "row");
+        return Err(CliError::Said(format!("{rows} {are} bad; all others were seen to")));
     }
     Ok(())
 }

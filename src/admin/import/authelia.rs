@@ -33,7 +33,11 @@ struct Configuration {
 pub(super) fn rows(mut source: Source, skew_steps: u8) -> Rows {
     let is_csv = source.fill_buf().is_ok_and(|start| start.starts_with(b"issuer,"));
     if !is_csv {
-        return Box::new(yaml::rows(source, move |configuration| of_yaml(&configuration, skew_steps)));
+        return Box::new(yaml::rows(
+            source,
+            |configuration: &Configuration| Some(configuration.username.clone()),
+            move |configuration| of_yaml(&configuration, skew_steps),
+        ));
     }
     let mut table = match Table::open(source) {
         Ok(table) => table,
@@ -41,7 +45,10 @@ pub(super) fn rows(mut source: Source, skew_steps: u8) -> Rows {
     };
     Box::new(std::iter::from_fn(move || {
         Some(match table.next_record()? {
-            Ok(record) => Row { line: record.line, entry: of_csv(&record, skew_steps) },
+            Ok(record) => {
+                let subject = record.get("username").map(str::to_owned);
+                Row { line: record.line, subject, entry: of_csv(&record, skew_steps) }
+            }
             Err((line, fault)) => bad(line, fault),
         })
     }))

@@ -107,7 +107,10 @@ pub(super) fn rows(source: impl BufRead + Send, skew_steps: u8) -> impl Iterator
             Ok(record) if record.fields.len() > record.header.len() => {
                 bad(record.line, RowFault::Rule("it has more fields than the header line has columns"))
             }
-            Ok(record) => Row { line: record.line, entry: entry(&record, skew_steps) },
+            Ok(record) => {
+                let subject = record.get("subject").map(str::to_owned);
+                Row { line: record.line, subject, entry: entry(&record, skew_steps) }
+            }
             Err((line, fault)) => bad(line, fault),
         })
     })

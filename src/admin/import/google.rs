@@ -58,7 +58,7 @@ pub(super) fn rows(source: impl BufRead + Send, skew_steps: u8) -> impl Iterator
         match read {
             Ok(accounts) => accounts
                 .into_iter()
-                .map(|account| Row { line, entry: entry(account, skew_steps) })
+                .map(|account| Row { line, subject: None, entry: entry(account, skew_steps) })
                 .collect::<Vec<_>>(),
             Err(fault) => vec![bad(line, fault)],
         }

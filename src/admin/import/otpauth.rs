@@ -19,13 +19,15 @@ pub(super) const HOTP: RowFault = RowFault::Rule("HOTP (a counter) is not suppor
 
 pub(super) fn rows(source: impl BufRead + Send, skew_steps: u8) -> impl Iterator<Item = Row> + Send {
     Lines::new(source).filter_map(move |(line, text)| {
+        let mut subject = None;
         let entry = text.and_then(|text| {
             let text = text.trim();
+            subject = text.split_once("\totpauth://").map(|(subject, _)| subject.trim().to_owned());
             // A name may begin with that character, too.
             let is_comment = text.starts_with('#') && !text.contains("\totpauth://");
             if text.is_empty() || is_comment { Ok(None) } else { entry(text, skew_steps).map(Some) }
         });
-        entry.transpose().map(|entry| Row { line, entry })
+        entry.transpose().map(|entry| Row { line, subject, entry })
     })
 }
 

@@ -40,15 +40,22 @@ struct Info {
 pub(super) fn rows(mut source: Source, skew_steps: u8) -> Rows {
     let is_yaml = source.fill_buf().is_ok_and(|start| matches!(start.first(), Some(b'-' | b'#' | b'[')));
     if is_yaml {
-        return Box::new(yaml::rows(source, move |token| of_yaml(token, skew_steps)));
+        return Box::new(yaml::rows(source, whose, move |token| of_yaml(token, skew_steps)));
     }
     let mut table = Table::without_header(source);
     Box::new(std::iter::from_fn(move || {
         Some(match table.next_record()? {
-            Ok(record) => Row { line: record.line, entry: of_csv(&record, skew_steps) },
+            Ok(record) => {
+                let subject = record.at(0).and_then(|text| owner(text).ok());
+                Row { line: record.line, subject, entry: of_csv(&record, skew_steps) }
+            }
             Err((line, fault)) => bad(line, fault),
         })
     }))
+}
+
+fn whose(token: &Token) -> Option<String> {
+    owner(&token.owner).ok()
 }
 
 fn of_yaml(token: Token, skew_steps: u8) -> Result<Entry, RowFault> {

@@ -18,6 +18,8 @@ use crate::{
 pub struct Row {
     /// The line on which it begins; the first is 1.
     pub line: u64,
+    /// Whose it is, as it is written there, if that can be read of a row that is bad otherwise.
+    pub subject: Option<String>,
     /// What it says.
     pub entry: Result<Entry, RowFault>,
 }
@@ -113,7 +115,7 @@ impl RowFault {
 
 /// A row that is bad.
 pub(super) const fn bad(line: u64, fault: RowFault) -> Row {
-    Row { line, entry: Err(fault) }
+    Row { line, subject: None, entry: Err(fault) }
 }
 
 /// Reads a base32 secret.

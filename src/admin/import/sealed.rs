@@ -87,12 +87,13 @@ pub(crate) fn bound(file: &str, line: u64) -> Vec<u8> {
 pub(super) fn rows(source: impl BufRead + Send, ring: KeyRing) -> impl Iterator<Item = Row> + Send {
     let mut lines = Lines::new(source);
     let mut state = State::Begins;
-    let mut last = 0;
+    let (mut last, mut is_closed) = (0, false);
     std::iter::from_fn(move || {
         loop {
             let Some((number, text)) = lines.next() else {
                 let was = std::mem::replace(&mut state, State::Ended);
-                return (!matches!(was, State::Ended)).then(|| {
+                // Of a last line that does not open it was said why; it may be the end.
+                return (!matches!(was, State::Ended) && !is_closed).then(|| {
                     bad(
                         last + 1,
                         RowFault::Rule("the file ends too early: what came after this line is missing"),
@@ -101,9 +102,10 @@ pub(super) fn rows(source: impl BufRead + Send, ring: KeyRing) -> impl Iterator<
             };
             last = number;
             let read = text.and_then(|text| state.read(&ring, number, &text));
+            is_closed = matches!(read, Err(RowFault::Sealed(_)));
             match read {
                 Ok(None) => {}
-                Ok(Some(entry)) => return Some(Row { line: number, entry: Ok(entry) }),
+                Ok(Some(entry)) => return Some(Row { line: number, subject: None, entry: Ok(entry) }),
                 Err(fault) => {
                     if matches!(state, State::Begins) {
                         state = State::Ended;

@@ -18,18 +18,23 @@ use crate::types::limits::IMPORT_VALUE_BYTES_MAX;
 /// Reads each item as a `T`, and that as a row.
 pub(super) fn rows<T: DeserializeOwned>(
     source: impl BufRead + Send,
+    subject: impl Fn(&T) -> Option<String> + Send,
     entry: impl Fn(T) -> Result<Entry, RowFault> + Send,
 ) -> impl Iterator<Item = Row> + Send {
     let mut items = Items { lines: Lines::new(source), indent: None, open: None, found: 0, is_over: false };
     std::iter::from_fn(move || {
         let (line, text) = items.next_item()?;
+        let mut whose = None;
         let parse = |text: Zeroizing<String>| {
             let mut list: Vec<T> = serde_saphyr::from_str(&text).map_err(|_| {
                 RowFault::Rule("the entry does not have the members of this export, or it is no YAML")
             })?;
-            entry(list.pop().ok_or(RowFault::Rule("the entry is empty"))?)
+            let item = list.pop().ok_or(RowFault::Rule("the entry is empty"))?;
+            whose = subject(&item);
+            entry(item)
         };
-        Some(Row { line, entry: text.and_then(parse) })
+        let entry = text.and_then(parse);
+        Some(Row { line, subject: whose, entry })
     })
 }
 

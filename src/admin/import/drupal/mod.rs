@@ -245,13 +245,14 @@ impl Site {
             return Some(fault);
         }
         let seed = self.seeds.pop_front()?;
-        Some(Row { line: seed.line, entry: self.entry(seed, skew_steps) })
+        let name = seed.name.clone().or_else(|| self.names.get(&seed.uid).map(ToString::to_string));
+        let subject = name.filter(|name| !name.is_empty());
+        let line = seed.line;
+        Some(Row { line, subject: subject.clone(), entry: self.entry(seed, subject, skew_steps) })
     }
 
-    fn entry(&mut self, seed: Seed, skew_steps: u8) -> Result<Entry, RowFault> {
+    fn entry(&mut self, seed: Seed, subject: Option<String>, skew_steps: u8) -> Result<Entry, RowFault> {
         let secret = seed.secret?;
-        let name = seed.name.or_else(|| self.names.get(&seed.uid).map(ToString::to_string));
-        let subject = name.filter(|name| !name.is_empty());
         let subject = subject.ok_or(RowFault::Rule("the table users has no name for its uid"))?;
         let parameters = parameters(None, None, None, skew_steps)?;
         let accepted = self.accepted_at.get(&seed.uid).map(|at| UnixTime::from_secs(*at));
