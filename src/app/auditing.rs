@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     rc::Rc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -19,6 +18,7 @@ use tokio::{
 };
 use tracing::warn;
 
+use super::AppError;
 use crate::{
     config::Settings,
     step_up::{Clock as _, EnrolmentRegistry as _},
@@ -43,7 +43,7 @@ pub(super) struct Auditing {
 
 impl Auditing {
     /// Opens what events are written to.
-    pub(super) fn open(settings: &Settings, metrics: &Metrics) -> io::Result<(Self, AuditLog)> {
+    pub(super) fn open(settings: &Settings, metrics: &Metrics) -> Result<(Self, AuditLog), AppError> {
         let (mut to_store, mut writer) = (None, None);
         let events = match &settings.audit {
             AuditTarget::Log => None,
@@ -52,7 +52,11 @@ impl Auditing {
                 if *target == AuditTarget::Redis {
                     to_store = Some(events);
                 } else {
-                    writer = Some(write_events(events, target.clone(), metrics.clone())?);
+                    let opened = write_events(events, target.clone(), metrics.clone());
+                    writer = Some(opened.map_err(|source| match target {
+                        AuditTarget::File(file) => AppError::AuditFile { path: file.path.clone(), source },
+                        AuditTarget::Log | AuditTarget::Stdout | AuditTarget::Redis => source.into(),
+                    })?);
                 }
                 Some(sender)
             }

@@ -7,19 +7,22 @@
 mod auditing;
 mod data_plane;
 mod listeners;
+mod preflight;
 mod private;
 mod reload;
 mod signals;
 
-use std::{io, net::SocketAddr, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, thread, time::Duration};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime::{Builder, LocalOptions, LocalRuntime},
     sync::{mpsc, watch},
+    task::spawn_local,
 };
 use tracing::{info, warn};
 
+pub use self::preflight::preflight;
 use self::{
     auditing::Auditing,
     data_plane::{DataPlane, Parts},
@@ -30,7 +33,6 @@ use self::{
 };
 use crate::{
     config::{ConfigError, Settings},
-    policy::Enforcement,
     step_up::Clock as _,
     store::{Opener, Store, StoreOpenError},
     telemetry::{Metrics, SystemClock},
@@ -66,6 +68,15 @@ pub enum AppError {
     /// A runtime, thread or signal handler could not be made.
     #[error("the system refuses what the gateway needs")]
     System(#[from] io::Error),
+    /// The file for audit events cannot be written.
+    #[error("the audit file {path} ([audit] file) cannot be opened", path = path.display())]
+    AuditFile {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// The store or its key file could not be opened.
     #[error(transparent)]
     Store(#[from] StoreOpenError),
@@ -89,13 +100,14 @@ pub fn serve(
 ) -> Result<(), AppError> {
     install_tls_provider();
     raise_open_files();
+    for warning in preflight(&settings)? {
+        warn!("{warning}");
+    }
     let settings = Arc::new(settings);
     let metrics = Metrics::new();
     let measured = metrics.clone();
     export_spans(&settings, &metrics)?;
     let opener = opener(&settings)?;
-    // Everything that can be refused is tried on this thread, before the others start.
-    data_plane::check(&settings)?;
     let revocation = settings.revocation.clone();
     let revocation =
         revocation.map(|own| RevocationChannel::new(own, settings.upstream.tls.as_ref())).transpose()?;
@@ -140,8 +152,8 @@ pub fn serve(
         auditing.start(&store, &audit);
         drop(audit);
         let first = Arc::clone(&settings.borrow());
+        let emptiness = spawn_local(preflight::warn_of_empty_redis(opener.clone(), Rc::clone(&store)));
         let private = Private::start(admin, settings.clone(), store, metrics.clone())?;
-        warn_of_danger(&first, addresses);
         // Before anyone is told that we listen: from here on a signal drains instead of killing.
         let mut signals = Signals::new()?;
         let reloading = reread.map(|reread| Reloader::start(reread, current, metrics, signals.take_reload()));
@@ -165,6 +177,7 @@ pub fn serve(
         }
         info!("stopping: requests in flight may finish");
         drop(reloading);
+        emptiness.abort();
         // Receivers that are gone have stopped already.
         let _ = stop.send(true);
         while ended.recv().await.is_some() {}
@@ -210,16 +223,6 @@ fn export_spans(settings: &Settings, metrics: &Metrics) -> Result<(), AppError> 
 #[expect(clippy::unnecessary_wraps, reason = "with the feature it can fail")]
 const fn export_spans(_settings: &Settings, _metrics: &Metrics) -> Result<(), AppError> {
     Ok(())
-}
-
-/// What is allowed, and better not done.
-fn warn_of_danger(settings: &Settings, addresses: Addresses) {
-    if settings.api.is_some() && settings.admin_tls.is_none() && !addresses.admin.ip().is_loopback() {
-        warn!("tokens and secrets of the administration API are not encrypted: set admin.certificate_file");
-    }
-    if settings.enforcement == Enforcement::AuditOnly {
-        warn!("nothing is enforced ([enforcement] mode = \"audit-only\"): every token is let out");
-    }
 }
 
 /// ring, for whatever in this process speaks TLS. A second call finds it installed.

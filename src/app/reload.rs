@@ -14,10 +14,9 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{Reread, data_plane, signals::tell_manager};
+use super::{Reread, data_plane, preflight, signals::tell_manager};
 use crate::{
     config::{Settings, WatchedFile},
-    policy::Enforcement,
     telemetry::Metrics,
 };
 
@@ -106,8 +105,8 @@ fn reload(
     if !fixed.is_empty() {
         warn!(keys = fixed.join(", "), "these settings change with a restart only, and stay as they were");
     }
-    if settings.enforcement == Enforcement::AuditOnly {
-        warn!("nothing is enforced ([enforcement] mode = \"audit-only\"): every token is let out");
+    for danger in preflight::dangers(&settings) {
+        warn!("{danger}");
     }
     let mut settings = settings;
     settings.stay_fixed(&current.borrow());

@@ -1,22 +1,13 @@
 //! `tfa-gateway check-config`
 
-use super::CliError;
-use crate::{
-    config::Settings,
-    policy::Enforcement,
-    store::{StoreChoice, key_file},
-};
+use super::{CliError, counted};
+use crate::{app, config::Settings};
 
 pub(super) fn run(settings: &Settings) -> Result<(), CliError> {
     // What `serve` would refuse is said here, too.
-    if matches!(settings.store, StoreChoice::Redis(_)) || settings.key_file.exists() {
-        key_file::load(&settings.key_file).map_err(|error| {
-            CliError::Failed(
-                "the configuration is valid, but the gateway would not start".into(),
-                error.into(),
-            )
-        })?;
-    }
+    let warnings = app::preflight(settings).map_err(|error| {
+        CliError::Failed("the configuration is valid, but the gateway would not start".into(), error.into())
+    })?;
     println!("the configuration is valid");
     println!("  listens on   {}", settings.listen_address);
     println!("  upstream     {}", settings.upstream.url);
@@ -26,10 +17,10 @@ pub(super) fn run(settings: &Settings) -> Result<(), CliError> {
     println!("  revocation   {revocation}");
     let pages = settings.portal.as_ref().map(|portal| portal.url.to_string());
     println!("  portal       {}", pages.unwrap_or_else(|| "off".to_owned()));
-    println!("  policy       {} rules", settings.rules.as_slice().len());
+    println!("  policy       {}", counted(settings.rules.as_slice().len(), "rule"));
     println!("  admin        {}", settings.admin_address);
-    if settings.enforcement == Enforcement::AuditOnly {
-        println!("  NOTHING IS ENFORCED ([enforcement] mode = \"audit-only\"): every token is let out");
+    for warning in warnings {
+        println!("  WARNING      {warning}");
     }
     Ok(())
 }

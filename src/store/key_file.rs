@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags, accessat, flock};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -82,6 +82,29 @@ struct Keys {
 impl Drop for Keys {
     fn drop(&mut self) {
         self.keys.values_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+/// Whether a file can be made in a directory.
+pub(super) fn may_write_into(directory: &Path) -> io::Result<()> {
+    let flags = AtFlags::EACCESS;
+    Ok(accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, flags)?)
+}
+
+/// Whether a file can be written.
+pub(super) fn may_write(file: &Path) -> io::Result<()> {
+    Ok(accessat(CWD, file, Access::WRITE_OK, AtFlags::EACCESS)?)
+}
+
+/// Looks whether the keys can be used, and makes nothing. With `may_be_made`, they need not be there yet.
+pub(super) fn inspect(path: &Path, may_be_made: bool) -> Result<(), KeyFileError> {
+    match load(path) {
+        Ok(_) => Ok(()),
+        Err(KeyFileError::Missing { .. }) if may_be_made => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            may_write_into(parent.unwrap_or(Path::new("."))).map_err(io_error(path))
+        }
+        Err(error) => Err(error),
     }
 }
 

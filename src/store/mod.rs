@@ -24,7 +24,10 @@ mod throttle;
 mod trail;
 mod trail_record;
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use self::expiring::Expiring;
 
@@ -88,6 +91,13 @@ pub enum StoreOpenError {
     Embedded(#[from] EmbeddedOpenError),
 }
 
+/// What was found before a store is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Preflight {
+    /// Nobody is enrolled, and yet there are keys: the store may have lost its data.
+    pub is_empty_beside_keys: bool,
+}
+
 /// Makes each runtime thread its [`Store`].
 #[derive(Clone)]
 pub struct Opener {
@@ -121,14 +131,6 @@ impl Opener {
                 let database = Database::open(embedded, settings.must_exist)?;
                 // Only a store that holds nothing may be given new keys: others are sealed with lost ones.
                 if database.is_new() {
-                    if key_file.exists() {
-                        tracing::warn!(
-                            store = %embedded.path.display(),
-                            "nobody is enrolled, so that every password is enough, and yet there is a key file: if \
-                             somebody was enrolled before, stop and restore the store; [store] must_exist = true \
-                             refuses an empty one"
-                        );
-                    }
                     key_file::create_if_absent(&key_file, now)?;
                 }
                 key_file::load(&key_file)?;
@@ -136,6 +138,33 @@ impl Opener {
             }
         };
         Ok(Self { source, key_file, settings })
+    }
+
+    /// Looks whether [`Opener::new`] would go well, and changes nothing.
+    pub fn preflight(
+        choice: &StoreChoice,
+        key_file: &Path,
+        must_exist: bool,
+    ) -> Result<Preflight, StoreOpenError> {
+        match choice {
+            StoreChoice::Redis(_) => {
+                key_file::inspect(key_file, false)?;
+                Ok(Preflight { is_empty_beside_keys: false })
+            }
+            StoreChoice::Embedded(embedded) => {
+                let is_new = Database::inspect(embedded, must_exist)?;
+                key_file::inspect(key_file, is_new)?;
+                Ok(Preflight { is_empty_beside_keys: is_new && key_file.exists() })
+            }
+        }
+    }
+
+    /// Whether a Redis that has answered bears the marker that the first enrolment leaves; `None` with one file.
+    pub fn is_marked(&self) -> Option<bool> {
+        match &self.source {
+            Source::Redis(_, marker) => Some(marker.is_known()),
+            Source::Embedded(_) => None,
+        }
     }
 
     /// The store of one runtime thread.

@@ -1,9 +1,9 @@
 //! The command line, also beside a serving gateway.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use crate::support::{
-    Challenge, Stage, StoreKind, TokenRequest, assert_challenge, assert_token, on_both_stores,
+    BINARY, Challenge, Stage, StoreKind, TokenRequest, assert_challenge, assert_token, on_both_stores,
 };
 
 on_both_stores! {
@@ -114,6 +114,12 @@ fn the_environment_overrides_the_file() {
     stage.config.set_env("TFA_GATEWAY_UPSTREAM__URL", &stage.upstream.url());
     stage.serve();
     assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+    stage.config.set_env("TFA_GATEWAY_GRANTS__GATED", r#"["password"]"#);
+    stage.config.run(&["check-config"]).ok();
+    stage.config.set_env("TFA_GATEWAY_GRANTS__PASSED", "refresh");
+    let said = stage.config.run(&["check-config"]).refused();
+    assert!(said.contains("grants.passed: must be a list of texts, such as [\"password\"]"), "{said}");
+    stage.config.set_env("TFA_GATEWAY_GRANTS__PASSED", "[]");
     stage.config.set_env("TFA_GATEWAY_FACTOR__TOTP__DIGITS", "17");
     let said = stage.config.run(&["check-config"]).refused();
     assert!(said.contains("digits") && said.contains("17"), "{said}");
@@ -164,4 +170,136 @@ fn a_store_that_is_not_there_is_not_made_by_looking() {
     }
     assert!(!stage.config.dir().join("mistyped.db").exists());
     assert!(!stage.config.key_file().exists());
+}
+
+/// What `serve` refuses, `check-config` refuses in the same words; and it makes nothing.
+#[test]
+fn check_config_refuses_what_serve_refuses() {
+    let dir = |stage: &Stage| {
+        let listed = fs::read_dir(stage.config.dir()).expect("a directory");
+        let mut names: Vec<_> = listed.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort_unstable();
+        names
+    };
+    let without_keys = Stage::prepared(StoreKind::Embedded);
+    without_keys.enrol("alice");
+    fs::remove_file(without_keys.config.key_file()).expect("removed");
+    let mut elsewhere = Stage::prepared(StoreKind::Embedded);
+    elsewhere.config.set_text("store.url", "embedded:nowhere/gateway.db");
+    let mut no_audit = Stage::prepared(StoreKind::Embedded);
+    no_audit.config.set_text("audit.to", "file");
+    no_audit.config.set_text("audit.file", "nowhere/audit.log");
+    let mut lost = Stage::prepared(StoreKind::Embedded);
+    lost.config.set("store.must_exist", "true");
+    let mut foreign = Stage::prepared(StoreKind::Embedded);
+    fs::write(foreign.config.dir().join("text.db"), "no database at all, and longer than a header")
+        .expect("written");
+    fs::set_permissions(foreign.config.dir().join("text.db"), fs::Permissions::from_mode(0o600))
+        .expect("chmod");
+    foreign.config.set_text("store.url", "embedded:text.db");
+    for (stage, expected) in [
+        (without_keys, "the key file"),
+        (elsewhere, "nowhere/gateway.db cannot be opened; does its directory exist"),
+        (no_audit, "nowhere/audit.log ([audit] file) cannot be opened: No such file or directory"),
+        (lost, "must_exist = true"),
+        (foreign, "text.db cannot be used"),
+    ] {
+        stage.config.write();
+        let before = dir(&stage);
+        let checked = stage.config.run(&["check-config"]).refused();
+        assert!(checked.contains("the gateway would not start") && checked.contains(expected), "{checked}");
+        assert_eq!(dir(&stage), before, "{expected}");
+        let served = stage.config.run(&["serve"]).refused();
+        assert!(served.contains("cannot serve") && served.contains(expected), "{served}");
+    }
+}
+
+#[test]
+fn check_config_shows_what_serve_warns_of() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    stage.config.run(&["keys", "generate"]).ok();
+    stage.config.set_text("enforcement.mode", "audit-only");
+    stage.config.set("policy", r#"[{ name = "all", then = "exempt" }, { then = "require" }]"#);
+    let shown = stage.config.run(&["check-config"]).ok();
+    stage.serve();
+    let log = stage.stop_gateway();
+    for wanted in
+        ["nothing is enforced", "the rule 'all' ([[policy]]) has no condition", "yet there is a key file"]
+    {
+        assert!(
+            shown.contains(&format!("WARNING      {wanted}")) || shown.contains(wanted),
+            "{wanted}: {shown}"
+        );
+        assert_eq!(log.matches(wanted).count(), 1, "{wanted}: {log}");
+    }
+    // The last rule may be for everybody.
+    stage
+        .config
+        .set("policy", r#"[{ subjects = ["bob"], then = "require" }, { name = "all", then = "exempt" }]"#);
+    assert!(!stage.config.run(&["check-config"]).ok().contains("the rule 'all'"));
+}
+
+#[test]
+fn a_gateway_that_is_started_on_an_empty_redis_warns() {
+    let mut stage = Stage::serving(StoreKind::Redis);
+    stage.gateway().wait_for("nobody is enrolled in this Redis");
+    stage.enrol("alice");
+    stage.serve();
+    assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
+    let log = stage.stop_gateway();
+    assert!(!log.contains("nobody is enrolled"), "{log}");
+}
+
+#[test]
+fn a_key_is_made_where_nothing_but_the_key_file_is_known() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    let alone = stage.config.run(&["keys", "generate"]).ok();
+    assert!(!alone.contains("every gateway"), "{alone}");
+    for key in ["upstream.url", "store.url", "store.timeout_ms"] {
+        stage.config.unset(key);
+    }
+    let said = stage.config.run(&["keys", "generate"]).ok();
+    assert!(said.contains("Copy it to every gateway before anybody is enrolled"), "{said}");
+    stage.config.unset("sealing.key_file");
+    let said = stage.config.run(&["keys", "generate"]).refused();
+    assert!(said.contains("set it, such as key_file = \"tfa-gateway.keys\""), "{said}");
+}
+
+#[test]
+fn that_there_is_no_configuration_is_said() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    let empty = stage.config.dir().join("empty");
+    fs::create_dir(&empty).expect("made");
+    let ran = Command::new(BINARY).arg("check-config").current_dir(empty).env_clear().output().expect("ran");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(said.contains("gateway.toml: is not in this directory: say --config FILE"), "{said}");
+    assert_eq!(ran.status.code(), Some(2));
+}
+
+#[test]
+fn a_value_that_does_not_suit_is_a_wrong_argument() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    stage.enrol("bob");
+    for arguments in [
+        &["enrol", ""][..],
+        &["enrol", "alice", "--secret", "1"],
+        &["remove", "alice", "No Id"],
+        &["api-token", "a b"],
+        &["explain", "--subject", "alice", "--at", "2026-12-24"],
+    ] {
+        let ran = stage.config.run(arguments);
+        assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+        assert!(
+            !arguments.contains(&"--at") || ran.stderr.contains("such as 2026-12-24T22:00:00Z"),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+fn an_unreachable_redis_is_said_once() {
+    let mut stage = Stage::prepared(StoreKind::Redis);
+    stage.redis().kill();
+    let said = stage.config.run(&["status", "alice"]).refused();
+    assert_eq!(said.matches("Connection refused").count(), 1, "{said}");
 }

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc;
 
 use super::{
+    super::key_file::{may_write, may_write_into},
     devices, expiring,
     file::StoreFile,
     ledger, revocations, throttle, trail,
@@ -152,6 +153,33 @@ impl Drop for Threads {
 }
 
 impl Database {
+    /// Looks whether [`Database::open`] would go well, and changes nothing. Answers whether nobody is enrolled there.
+    pub(in super::super) fn inspect(
+        settings: &EmbeddedSettings,
+        must_exist: bool,
+    ) -> Result<bool, EmbeddedOpenError> {
+        let path = &settings.path;
+        let sqlite = |source| EmbeddedOpenError::Sqlite { path: path.clone(), source };
+        if !path.exists() {
+            if must_exist {
+                return Err(EmbeddedOpenError::Missing { path: path.clone() });
+            }
+            may_write_into(directory_of(path))
+                .map_err(|source| EmbeddedOpenError::Io { path: path.clone(), source })?;
+            return Ok(true);
+        }
+        StoreFile::at(path)?;
+        may_write(path).map_err(|source| EmbeddedOpenError::Io { path: path.clone(), source })?;
+        // To read only would leave the two files behind that SQLite makes beside it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        connection.busy_timeout(settings.timeout).map_err(sqlite)?;
+        if layout(path, &connection)?.is_none() {
+            return Ok(true);
+        }
+        is_of_nobody(&connection).map_err(sqlite)
+    }
+
     /// Opens the file, makes it if there is none, and checks that it is ours.
     pub(in super::super) fn open(
         settings: &EmbeddedSettings,
@@ -178,9 +206,7 @@ impl Database {
         })?;
         prepare(path, &writer)?;
         writer.execute_batch(throttle::SCHEMA).map_err(sqlite)?;
-        let is_new = writer
-            .query_row("SELECT NOT EXISTS (SELECT 1 FROM factors)", [], |row| row.get(0))
-            .map_err(sqlite)?;
+        let is_new = is_of_nobody(&writer).map_err(sqlite)?;
         let reader = connect(path, settings.timeout).map_err(sqlite)?;
         let (reading, read_jobs) = mpsc::channel(WAITING_MAX);
         let (writing, write_jobs) = mpsc::channel(WAITING_MAX);
@@ -238,6 +264,14 @@ impl Database {
     }
 }
 
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn is_of_nobody(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM factors)", [], |row| row.get(0))
+}
+
 /// Makes the file beside its place and moves it there when it is whole, unless another process was faster.
 ///
 /// It is not opened here and closed again in its place: that would release whatever locks this process has on
@@ -247,7 +281,7 @@ fn make(settings: &EmbeddedSettings) -> Result<(), EmbeddedOpenError> {
     let path = &settings.path;
     let io = |source| EmbeddedOpenError::Io { path: path.clone(), source };
     let sqlite = |source| EmbeddedOpenError::Sqlite { path: path.clone(), source };
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     let new = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o600))
         .tempfile_in(directory)
@@ -280,23 +314,12 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), EmbeddedOpenError
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)
             .map_err(sqlite)?;
-    let number =
-        |pragma| transaction.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(sqlite);
-    let (application_id, version) = (number("application_id")?, number("user_version")?);
-    let tables: i64 =
-        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
-    // How many of the additions are there already.
-    let added = if tables == 0 && application_id == 0 {
+    let added = if let Some(added) = layout(path, &transaction)? {
+        added
+    } else {
         transaction.execute_batch(SCHEMA).map_err(sqlite)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
         0
-    } else if application_id != APPLICATION_ID {
-        return Err(EmbeddedOpenError::Foreign { path: path.to_owned() });
-    } else {
-        match usize::try_from(version).ok().and_then(|version| version.checked_sub(1)) {
-            Some(added) if added <= ADDED.len() => added,
-            _ => return Err(EmbeddedOpenError::Newer { path: path.to_owned(), found: version }),
-        }
     };
     if added < ADDED.len() {
         for addition in &ADDED[added..] {
@@ -305,4 +328,24 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), EmbeddedOpenError
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite)?;
     }
     transaction.commit().map_err(sqlite)
+}
+
+/// How many of the additions are there already; `None` of an empty file. Refuses what is not ours.
+fn layout(path: &Path, connection: &Connection) -> Result<Option<usize>, EmbeddedOpenError> {
+    let sqlite = |source| EmbeddedOpenError::Sqlite { path: path.to_owned(), source };
+    let number =
+        |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(sqlite);
+    let (application_id, version) = (number("application_id")?, number("user_version")?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
+    if tables == 0 && application_id == 0 {
+        return Ok(None);
+    }
+    if application_id != APPLICATION_ID {
+        return Err(EmbeddedOpenError::Foreign { path: path.to_owned() });
+    }
+    match usize::try_from(version).ok().and_then(|version| version.checked_sub(1)) {
+        Some(added) if added <= ADDED.len() => Ok(Some(added)),
+        _ => Err(EmbeddedOpenError::Newer { path: path.to_owned(), found: version }),
+    }
 }

@@ -36,6 +36,11 @@ impl Marker {
         Self { known: Arc::default(), must_exist, returns: Returns::default() }
     }
 
+    /// Whether one was found, or left.
+    pub(in super::super) fn is_known(&self) -> bool {
+        !self.known().is_empty()
+    }
+
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,6 +9,7 @@ use std::{
     process::{Child, Command, ExitStatus},
     sync::{Arc, Mutex, mpsc::Receiver},
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use rustix::process::Signal;
@@ -162,6 +163,7 @@ pub(crate) struct Gateway {
     address: SocketAddr,
     admin: SocketAddr,
     output: Arc<Mutex<String>>,
+    standard_output: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
 }
 
@@ -169,27 +171,30 @@ impl Gateway {
     fn start(command: &Command, dir: &Path) -> Self {
         let mut child = spawn(command);
         let output = Arc::new(Mutex::new(String::new()));
+        let standard_output = Arc::new(Mutex::new(String::new()));
         let (told, announced) = std::sync::mpsc::channel();
         let log = dir.join(format!("gateway-{}.log", child.id()));
         let stdout = lines(child.stdout.take().expect("a pipe"));
         let stderr = lines(child.stderr.take().expect("a pipe"));
-        let keep = |stream: Receiver<String>, told: Option<std::sync::mpsc::Sender<String>>| {
-            let output = Arc::clone(&output);
-            let log = log.clone();
-            thread::spawn(move || {
-                for line in stream {
-                    let mut kept = output.lock().expect("no panic");
-                    kept.push_str(&line);
-                    let _ = fs::write(&log, &*kept);
-                    if let Some(told) = &told {
+        let keep =
+            |stream: Receiver<String>, told: std::sync::mpsc::Sender<String>, apart: &Arc<Mutex<String>>| {
+                let apart = Arc::clone(apart);
+                let output = Arc::clone(&output);
+                let log = log.clone();
+                thread::spawn(move || {
+                    for line in stream {
+                        let mut kept = output.lock().expect("no panic");
+                        kept.push_str(&line);
+                        let _ = fs::write(&log, &*kept);
+                        apart.lock().expect("no panic").push_str(&line);
                         let _ = told.send(line);
                     }
-                }
-            })
-        };
-        let readers = vec![keep(stdout, Some(told)), keep(stderr, None)];
+                })
+            };
+        // With audit events on standard output it says on standard error where it listens.
+        let readers = vec![keep(stdout, told.clone(), &standard_output), keep(stderr, told, &Arc::default())];
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut gateway = Self { child, address: unknown, admin: unknown, output, readers };
+        let mut gateway = Self { child, address: unknown, admin: unknown, output, standard_output, readers };
         while gateway.address == unknown || gateway.admin == unknown {
             // The drop prints the log.
             let line = announced.recv_timeout(PATIENCE).expect("the gateway says where it listens");
@@ -225,6 +230,20 @@ impl Gateway {
     /// What it has printed so far.
     pub(crate) fn output(&self) -> String {
         self.output.lock().expect("no panic").clone()
+    }
+
+    /// What it has printed so far on standard output alone.
+    pub(crate) fn standard_output(&self) -> String {
+        self.standard_output.lock().expect("no panic").clone()
+    }
+
+    /// Waits until it has printed a text.
+    pub(crate) fn wait_for(&self, text: &str) {
+        let start = Instant::now();
+        while !self.output().contains(text) {
+            assert!(start.elapsed() < PATIENCE, "it does not say {text}");
+            thread::yield_now();
+        }
     }
 
     /// Ends it as a power cut does.
