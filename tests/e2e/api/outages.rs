@@ -42,7 +42,7 @@ fn a_change_without_a_record_is_told_from_one_that_was_not_made() {
     let desk = Desk::on(StoreKind::Embedded);
     desk.ok("POST", "/subjects/alice/factors", None);
     let file = desk.stage.config.dir().join("gateway.db");
-    quietly(Command::new("sqlite3").arg(file).arg("DROP TABLE trail"));
+    quietly(Command::new("sqlite3").args(["-cmd", ".timeout 30000"]).arg(file).arg("DROP TABLE trail"));
     let answer = desk.call("DELETE", "/subjects/alice/factors", None);
     assert!(problem(&answer, 500).contains("the change was made"), "{answer:?}");
     assert!(text(&answer.json(), "type").ends_with("/NotRecorded"), "{answer:?}");
@@ -55,7 +55,7 @@ fn a_secret_that_was_made_is_shown_even_if_it_could_not_be_recorded() {
     let desk = Desk::on(StoreKind::Embedded);
     let file = desk.stage.config.dir().join("gateway.db");
     desk.ok("GET", "/subjects/alice", None);
-    quietly(Command::new("sqlite3").arg(file).arg("DROP TABLE trail"));
+    quietly(Command::new("sqlite3").args(["-cmd", ".timeout 30000"]).arg(file).arg("DROP TABLE trail"));
     let enrolled = desk.ok("POST", "/subjects/alice/factors", None);
     assert_eq!((text(&enrolled, "secret").len(), &enrolled["recorded"]), (32, &false.into()), "{enrolled}");
     let codes = desk.ok("POST", "/subjects/alice/recovery-codes", None);
