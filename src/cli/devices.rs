@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use clap::Args;
 use serde_json::json;
 
-use super::{CliError, administer, goes_on, list::rfc3339, subject};
+use super::{CliError, administer, goes_on, subject};
 use crate::{admin::device_json, config::Settings};
 
 /// Whose devices.
@@ -55,7 +55,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
             writeln!(out, "{}", device_json(stored))
         } else {
             let label = device.label.as_deref().unwrap_or("-");
-            let (used, forget) = (rfc3339(device.used_at), rfc3339(device.forget_at));
+            let (used, forget) = (device.used_at.to_timestamp(), device.forget_at.to_timestamp());
             writeln!(out, "{}\t{}\t{label}\tused {used}\tuntil {forget}", stored.id, device.client_id)
         };
         if !goes_on(written)? {

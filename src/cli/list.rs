@@ -9,7 +9,7 @@ use crate::{
     admin::{AdminError, event_json, name_json},
     config::Settings,
     step_up::{ListQuery, TrailQuery},
-    types::{UnixTime, limits::LIST_PAGE_MAX},
+    types::limits::LIST_PAGE_MAX,
 };
 
 /// Which names.
@@ -96,7 +96,7 @@ pub(super) fn audit(settings: &Settings, arguments: &AuditArguments) -> Result<(
             writeln!(
                 out,
                 "{}\t{}\t{}\t{subject}\t{object}",
-                rfc3339(event.at),
+                event.at.to_timestamp(),
                 event.actor,
                 event.change.as_str()
             )
@@ -106,10 +106,4 @@ pub(super) fn audit(settings: &Settings, arguments: &AuditArguments) -> Result<(
         }
     }
     Ok(())
-}
-
-/// A time as people and programs read it (RFC 3339), in UTC.
-pub(super) fn rfc3339(at: UnixTime) -> String {
-    let secs = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(secs).map_or_else(|_| secs.to_string(), |at| at.to_string())
 }

@@ -7,7 +7,7 @@
 use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
-use jiff::{Timestamp, civil::Weekday, tz::TimeZone};
+use jiff::{civil::Weekday, tz::TimeZone};
 
 use crate::types::{SubjectId, UnixTime, fold};
 
@@ -197,8 +197,7 @@ fn is_one(listed: &[String], text: &str, is_lax: bool) -> bool {
 }
 
 fn is_time(days: &[Weekday], span: Option<(u16, u16)>, zone: &TimeZone, now: UnixTime) -> bool {
-    let secs = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let local = zone.to_datetime(Timestamp::from_second(secs).unwrap_or(Timestamp::MAX));
+    let local = zone.to_datetime(now.to_timestamp());
     let minute = u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
     let is_day = |day: Weekday| days.is_empty() || days.contains(&day);
     let today = local.weekday();

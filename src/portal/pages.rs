@@ -216,7 +216,5 @@ impl<'a> RecoveryCodesPage<'a> {
 
 /// The day, in UTC.
 fn day(at: UnixTime) -> String {
-    let secs = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-    let at = jiff::Timestamp::from_second(secs).unwrap_or(jiff::Timestamp::MAX);
-    jiff::tz::TimeZone::UTC.to_datetime(at).date().to_string()
+    jiff::tz::TimeZone::UTC.to_datetime(at.to_timestamp()).date().to_string()
 }

@@ -64,7 +64,7 @@ impl AuditLog {
                 let event = Line {
                     subject: Some(subject),
                     count: Some(count),
-                    since: Some(rfc3339(since)),
+                    since: Some(since.to_timestamp().to_string()),
                     ..Line::of("challenge_abandoned")
                 };
                 events.send(event.line());
@@ -110,7 +110,7 @@ impl Audit for AuditLog {
 }
 
 /// One line. What is not known is left out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Line<'a> {
     v: u32,
     time: String,
@@ -145,35 +145,13 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn of(event: &'a str) -> Self {
-        Self {
-            v: VERSION,
-            time: rfc3339(SystemClock.now()),
-            event,
-            outcome: None,
-            subject: None,
-            client_id: None,
-            client: None,
-            trace_id: None,
-            factor: None,
-            rule: None,
-            enforced: None,
-            device: None,
-            path: None,
-            why: None,
-            count: None,
-            since: None,
-        }
+        Self { v: VERSION, time: SystemClock.now().to_timestamp().to_string(), event, ..Self::default() }
     }
 
     fn line(&self) -> String {
         // It is made of texts and numbers, which JSON has a place for.
         serde_json::to_string(self).unwrap_or_default()
     }
-}
-
-fn rfc3339(at: UnixTime) -> String {
-    let secs = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(secs).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
 fn line(event: &AuditEvent<'_>) -> String {

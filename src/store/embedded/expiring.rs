@@ -1,5 +1,7 @@
 //! What is kept for a time, in the embedded store: a table a kind, from which whoever writes sweeps what is over.
 
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{super::Expiring, EmbeddedStore, failed};
@@ -24,7 +26,7 @@ pub(super) const SESSIONS_SCHEMA: &str = "
     CREATE INDEX sessions_by_forget_at ON sessions (forget_at);
 ";
 /// Records that are swept with each one that is written, so that they grow no faster than they go.
-const SWEPT_AT_ONCE: i64 = 2;
+pub(super) const SWEPT_AT_ONCE: i64 = 2;
 
 const fn table(kind: Expiring) -> &'static str {
     match kind {
@@ -42,7 +44,7 @@ impl EmbeddedStore {
         for_secs: u64,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        let (now, forget_at) = (integer(now.as_secs()), integer(now.as_secs().saturating_add(for_secs)));
+        let (now, forget_at) = (now.to_i64(), now.plus(Duration::from_secs(for_secs)).to_i64());
         let table = table(kind);
         self.database
             .write(move |connection| {
@@ -73,7 +75,7 @@ impl EmbeddedStore {
         for_secs: u64,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let (now, forget_at) = (integer(now.as_secs()), integer(now.as_secs().saturating_add(for_secs)));
+        let (now, forget_at) = (now.to_i64(), now.plus(Duration::from_secs(for_secs)).to_i64());
         let table = table(kind);
         self.database
             .write(move |connection| {
@@ -94,7 +96,7 @@ impl EmbeddedStore {
         name: String,
         now: UnixTime,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let (now, table) = (integer(now.as_secs()), table(kind));
+        let (now, table) = (now.to_i64(), table(kind));
         self.database
             .read(move |connection| {
                 connection
@@ -121,8 +123,4 @@ impl EmbeddedStore {
             })
             .await
     }
-}
-
-fn integer(secs: u64) -> i64 {
-    i64::try_from(secs).unwrap_or(i64::MAX)
 }

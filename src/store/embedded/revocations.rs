@@ -35,7 +35,7 @@ impl EmbeddedStore {
         now: UnixTime,
     ) -> Result<u64, StoreError> {
         let (id, record) = (revocation.id.clone(), orphan_record::seal(keys, revocation)?);
-        let now = integer(now.as_secs());
+        let now = now.to_i64();
         self.database
             .write(move |connection| {
                 let push = || {
@@ -58,7 +58,7 @@ impl EmbeddedStore {
         lease_secs: u64,
         limit: usize,
     ) -> Result<Vec<DueRevocation>, StoreError> {
-        let (now, limit) = (integer(now.as_secs()), integer(limit));
+        let (now, limit) = (now.to_i64(), integer(limit));
         // The one writer is not asked, and no other process waits, while there is nothing to take.
         let any: bool = self
             .database
@@ -93,7 +93,7 @@ impl EmbeddedStore {
         delay_secs: u64,
         attempts: u32,
     ) -> Result<(), StoreError> {
-        let (id, due) = (id.clone(), integer(now.as_secs()).saturating_add(integer(delay_secs)));
+        let (id, due) = (id.clone(), now.to_i64().saturating_add(integer(delay_secs)));
         self.database
             .write(move |connection| {
                 connection
