@@ -6,7 +6,7 @@ use crate::{factor::Fit, types::FactorId};
 /// The permission to release one withheld token.
 #[derive(Debug)]
 pub enum Clearance {
-    /// A factor was verified, and its passcode spent.
+    /// A factor was verified, and its passcode spent; or a device stood for it, and its secret was used up.
     Verified(FactorVerified),
     /// The subject has no factor, or a rule exempts it.
     Exempt(NotRequired),
@@ -16,7 +16,8 @@ pub enum Clearance {
     Unenforced(Unenforced),
 }
 
-/// Proof that a passcode or a recovery code fitted and that the ledger accepted it, once.
+/// Proof that a passcode or a recovery code fitted and that the ledger accepted it, once; or that a device's secret
+/// fitted and was used up.
 #[derive(Debug)]
 pub struct FactorVerified {
     means: Means,
@@ -110,7 +111,7 @@ impl FactorVerified {
         &self.id
     }
 
-    /// Which of the two.
+    /// By which of the three.
     pub const fn means(&self) -> Means {
         self.means
     }

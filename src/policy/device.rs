@@ -35,7 +35,8 @@ pub struct Device {
 pub enum DeviceVerdict {
     /// It stands for the code, if this takes the place of the record that was read.
     Accept(Accepted),
-    /// It was used already, however long ago: somebody else knows it, and the device is none any more.
+    /// It is not the one that is accepted next, and not the one before it, used a moment ago: whoever shows it, besides
+    /// the password, has had an earlier one or guesses. The device is none any more.
     Stolen,
     /// It does not count, and nothing is to be done about it.
     Ignore,
@@ -53,14 +54,14 @@ impl Accepted {
 }
 
 /// Proof that a store has put the record of [`Accepted`] in the place of the one that was read: whoever holds it is
-/// the only one who used that secret.
+/// the only one who used that secret. A store makes it, in the same breath as it replaces the record.
 #[derive(Debug)]
 pub struct DeviceUsed(FactorId);
 
 impl DeviceUsed {
-    /// `was_replaced` is what the store says of the replacement.
-    pub fn new(id: &FactorId, _accepted: &Accepted, was_replaced: bool) -> Option<Self> {
-        was_replaced.then(|| Self(id.clone()))
+    /// For the store alone, once `_next` is the record of the device.
+    pub fn replaced_by(id: &FactorId, _next: &Accepted) -> Self {
+        Self(id.clone())
     }
 
     pub(super) fn into_id(self) -> FactorId {

@@ -2,8 +2,10 @@
 //!
 //! Invariants: a [`Clearance`] has no public constructor. It comes from [`need`], for an enrolment that the store has
 //! *answered* to be absent, or that a rule exempts; from [`FactorVerified::new`], which needs a passcode that fitted
-//! and a ledger that accepted it; from [`refresh::continued`], for a refresh token that was let out later than its
-//! subject enrolled; or from [`Enforcement`], where nothing is enforced. Without one, no token is released.
+//! and a ledger that accepted it; from [`FactorVerified::by_device`], which needs a device's secret that fitted and a
+//! store that has put the next one in its place; from [`refresh::continued`], for a refresh token that was let out
+//! later than its subject enrolled; or from [`Enforcement`], where nothing is enforced. Without one, no token is
+//! released.
 
 mod clearance;
 pub mod device;

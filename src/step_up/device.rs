@@ -9,7 +9,7 @@ use super::{Audit, AuditEvent, Clock, Flow, StoreError};
 use crate::{
     policy::{
         FactorVerified, Means,
-        device::{Device, DeviceDigest, DeviceUsed, DeviceVerdict},
+        device::{Accepted, Device, DeviceDigest, DeviceUsed, DeviceVerdict},
     },
     types::{FactorId, Secret, SubjectId, UnixTime},
 };
@@ -99,14 +99,14 @@ pub trait DeviceStore {
         factor: Option<&FactorId>,
         now: UnixTime,
     ) -> impl Future<Output = Result<bool, StoreError>>;
-    /// Puts a device in the place of another one of that name, if that is still what was read.
+    /// Puts what follows in the place of what was read, if that is still there; then its secret is used up.
     fn replace_device(
         &self,
         subject: &SubjectId,
         read: &StoredDevice,
-        device: &Device,
+        next: &Accepted,
         now: UnixTime,
-    ) -> impl Future<Output = Result<bool, StoreError>>;
+    ) -> impl Future<Output = Result<Option<DeviceUsed>, StoreError>>;
     /// Forgets one device, or all. Returns how many there were.
     fn forget_devices(
         &self,
@@ -135,8 +135,7 @@ where
         let (secret, now) = (random_secret()?, self.clock.now());
         match read.device.judge(&presented.digest, client_id, digest(secret.expose()), now) {
             DeviceVerdict::Accept(next) => {
-                let was_replaced = self.store.replace_device(subject, &read, next.device(), now).await?;
-                let used = DeviceUsed::new(&read.id, &next, was_replaced);
+                let used = self.store.replace_device(subject, &read, &next, now).await?;
                 Ok(used.map(|used| (FactorVerified::by_device(used), DeviceToken::new(&read.id, &secret))))
             }
             DeviceVerdict::Stolen => {

@@ -2,7 +2,7 @@
 
 use super::{Backend, Store, device_record, fields};
 use crate::{
-    policy::device::Device,
+    policy::device::{Accepted, Device, DeviceUsed},
     step_up::{DeviceStore, StoreError, StoredDevice},
     types::{FactorId, SubjectId, UnixTime, limits::DEVICES_MAX},
 };
@@ -89,10 +89,11 @@ impl DeviceStore for Store {
         &self,
         subject: &SubjectId,
         read: &StoredDevice,
-        device: &Device,
+        next: &Accepted,
         now: UnixTime,
-    ) -> Result<bool, StoreError> {
-        self.put_device(subject, &read.id, Some(&read.raw), device, None, now).await
+    ) -> Result<Option<DeviceUsed>, StoreError> {
+        let is_done = self.put_device(subject, &read.id, Some(&read.raw), next.device(), None, now).await?;
+        Ok(is_done.then(|| DeviceUsed::replaced_by(&read.id, next)))
     }
 
     async fn forget_devices(&self, subject: &SubjectId, id: Option<&FactorId>) -> Result<usize, StoreError> {

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use tfa_gateway::{
     factor::PresentedRecoveryCode,
     policy::{
-        device::Device,
+        device::{Device, DeviceVerdict},
         lockout::Settlement,
         throttle::{Passage, Throttle},
     },
@@ -82,9 +82,12 @@ fn may_do_all_that_is_needed(stand: &Stand) {
         let (device, id) = (device(stand.now()), FactorId::parse("d1").expect("an id"));
         store.add_device(&subject("alice"), &id, &device, None, stand.now()).await.expect("remembered");
         let read = store.device(&subject("alice"), &id).await.expect("read").expect("it is there");
-        assert!(
-            store.replace_device(&subject("alice"), &read, &device, stand.now()).await.expect("replaced")
-        );
+        let DeviceVerdict::Accept(next) = read.device.judge(&[1; 32], Some("cli"), [2; 32], stand.now())
+        else {
+            panic!("not accepted")
+        };
+        let used = store.replace_device(&subject("alice"), &read, &next, stand.now()).await.expect("asked");
+        assert!(used.is_some());
         assert_eq!(store.forget_devices(&subject("alice"), None).await.expect("forgotten"), 1);
 
         let (secret, form_token) = (Secret::new("s".to_owned()), Secret::new("t".to_owned()));

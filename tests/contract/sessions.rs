@@ -1,7 +1,7 @@
 //! Sessions of the self-service pages, and devices that are remembered.
 
 use tfa_gateway::{
-    policy::device::Device,
+    policy::device::{Device, DeviceVerdict},
     step_up::{DeviceStore as _, EnrolmentRegistry as _, Session, SessionStore as _},
     types::{FactorId, Secret, UnixTime},
 };
@@ -101,9 +101,12 @@ on_every_store! {
             assert_eq!(kept.len(), 10);
             assert!(kept.iter().all(|kept| kept.id != id("d0") && kept.id != id("d1")), "the oldest have gone");
             let read = store.device(&alice, &id("d5")).await.expect("read").expect("a device");
-            let next = device(99, stand.now());
-            assert!(store.replace_device(&alice, &read, &next, stand.now()).await.expect("replaced"));
-            assert!(!store.replace_device(&alice, &read, &next, stand.now()).await.expect("asked"), "twice");
+            let now = UnixTime::from_secs(stand.now().as_secs() + 60);
+            let DeviceVerdict::Accept(next) = read.device.judge(&[5; 32], Some("cli"), [99; 32], now) else {
+                panic!("not accepted")
+            };
+            assert!(store.replace_device(&alice, &read, &next, now).await.expect("replaced").is_some());
+            assert!(store.replace_device(&alice, &read, &next, now).await.expect("asked").is_none(), "twice");
             assert!(store.device(&subject("bob"), &id("d5")).await.expect("read").is_none());
         });
     }
