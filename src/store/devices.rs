@@ -35,7 +35,7 @@ impl Store {
                 store.put_device(subject, id, read, &record, factor.as_deref(), for_secs).await
             }
             Backend::Embedded(store) => {
-                store.put_device(subject, id, read, record, factor, device.forget_at).await
+                store.put_device(subject, id, read, record, factor, now..device.forget_at).await
             }
         }
     }

@@ -111,3 +111,25 @@ on_every_store! {
         });
     }
 }
+
+#[test]
+fn devices_that_are_over_leave_the_file_as_others_come() {
+    let stand = Stand::new(StoreKind::Embedded);
+    stand.run(async |store| {
+        let (now, later) = (stand.now(), UnixTime::from_secs(stand.now().as_secs() + 7200));
+        for name in ["alice", "bob"] {
+            store.enrol(&subject(name), new_factor(None, totp(1))).await.expect("enrolled");
+        }
+        let add = async |name: &str, device_id: &str, now| {
+            store.add_device(&subject(name), &id(device_id), &device(1, now), None, now).await.expect("asked")
+        };
+        assert!(
+            add("alice", "d1", now).await && add("alice", "d2", now).await && add("alice", "d3", now).await
+        );
+        for (device_id, left) in [("d4", 1), ("d5", 0)] {
+            assert!(add("bob", device_id, later).await);
+            assert_eq!(store.devices(&subject("alice")).await.expect("read").len(), left);
+        }
+        assert_eq!(store.devices(&subject("bob")).await.expect("read").len(), 2);
+    });
+}

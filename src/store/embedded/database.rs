@@ -24,15 +24,16 @@ use crate::step_up::StoreError;
 /// `TFAG`: tells our files from others'.
 const APPLICATION_ID: i32 = 0x5446_4147;
 /// The layout that this version reads and writes.
-const SCHEMA_VERSION: i32 = 7;
+const SCHEMA_VERSION: i32 = 8;
 /// What each layout added to the one before it, from the second on.
-const ADDED: [&str; 6] = [
+const ADDED: [&str; 7] = [
     revocations::SCHEMA,
     expiring::REFRESH_SCHEMA,
     ledger::SCHEMA,
     trail::SCHEMA,
     expiring::SESSIONS_SCHEMA,
     devices::SCHEMA,
+    devices::ORDER_SCHEMA,
 ];
 const SCHEMA: &str = "
     CREATE TABLE factors (

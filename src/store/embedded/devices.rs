@@ -1,8 +1,10 @@
 //! Remembered devices in the embedded store: one table.
 
+use std::ops::Range;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{EmbeddedStore, failed, row_of};
+use super::{EmbeddedStore, expiring::SWEPT_AT_ONCE, failed, row_of};
 use crate::{
     step_up::StoreError,
     types::{FactorId, SubjectId, UnixTime},
@@ -17,6 +19,10 @@ pub(super) const SCHEMA: &str = "
         record BLOB NOT NULL,
         PRIMARY KEY (subject, id)
     ) STRICT, WITHOUT ROWID;
+";
+/// The same, added later: whoever writes a device sweeps those that are over.
+pub(super) const ORDER_SCHEMA: &str = "
+    CREATE INDEX devices_by_forget_at ON devices (forget_at);
 ";
 
 impl EmbeddedStore {
@@ -48,7 +54,8 @@ impl EmbeddedStore {
             .await
     }
 
-    /// Writes a device if there is still what was read, and the field of the factor, if one is named.
+    /// Writes a device if there is still what was read, and the field of the factor, if one is named. It lives from now
+    /// until it is forgotten.
     pub(in super::super) async fn put_device(
         &self,
         subject: &SubjectId,
@@ -56,10 +63,10 @@ impl EmbeddedStore {
         read: Option<&[u8]>,
         record: String,
         factor: Option<String>,
-        forget_at: UnixTime,
+        life: Range<UnixTime>,
     ) -> Result<bool, StoreError> {
         let (subject, id, read) = (subject.clone(), id.clone(), read.map(<[u8]>::to_vec));
-        let forget_at = i64::try_from(forget_at.as_secs()).unwrap_or(i64::MAX);
+        let (now, forget_at) = (life.start.to_i64(), life.end.to_i64());
         self.database
             .write(move |connection| {
                 if find(connection, &subject, &id)? != read {
@@ -67,15 +74,23 @@ impl EmbeddedStore {
                 }
                 let factor = factor.as_deref().map(row_of);
                 let row = params![subject.as_str(), id.as_str(), forget_at, record.as_bytes(), factor];
-                connection
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO devices (subject, id, forget_at, record) \
-                         SELECT ?1, ?2, ?3, ?4 WHERE EXISTS \
-                         (SELECT 1 FROM factors WHERE subject = ?1 AND (?5 IS NULL OR factor_id = ?5))",
-                    )
-                    .and_then(|mut insert| insert.execute(row))
-                    .map(|written| written > 0)
-                    .map_err(failed)
+                let write = || {
+                    let written = connection
+                        .prepare_cached(
+                            "INSERT OR REPLACE INTO devices (subject, id, forget_at, record) \
+                             SELECT ?1, ?2, ?3, ?4 WHERE EXISTS \
+                             (SELECT 1 FROM factors WHERE subject = ?1 AND (?5 IS NULL OR factor_id = ?5))",
+                        )?
+                        .execute(row)?;
+                    connection
+                        .prepare_cached(
+                            "DELETE FROM devices WHERE (subject, id) IN \
+                             (SELECT subject, id FROM devices WHERE forget_at <= ?1 ORDER BY forget_at LIMIT ?2)",
+                        )?
+                        .execute(params![now, SWEPT_AT_ONCE])?;
+                    Ok(written > 0)
+                };
+                write().map_err(failed)
             })
             .await
     }
