@@ -1,4 +1,4 @@
-//! Layer 6: the command line. One file a command.
+//! Layer 7: the command line. One file a command.
 //!
 //! Exit codes: 0 done; 1 something failed, and standard error says what; 2 the arguments or the
 //! configuration are wrong, and nothing was done.

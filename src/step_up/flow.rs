@@ -112,16 +112,16 @@ pub enum Outcome {
 /// Something broke, so nothing is released.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
-    /// The enrolment or the ledger could not be asked: 503.
+    /// The enrolment or the ledger could not be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The upstream could not be asked, or its answer not be judged: 502 or 504.
+    /// The upstream could not be asked, or its answer not be judged.
     #[error(transparent)]
     Upstream(#[from] UpstreamFault),
-    /// Nobody says whose the token is: 503.
+    /// Nobody says whose the token is.
     #[error(transparent)]
     Owner(#[from] OwnerError),
-    /// The task that was to decide ended without having done so: 503.
+    /// The task that was to decide ended without having done so.
     #[error("the grant was not decided")]
     Lost,
 }

@@ -121,16 +121,16 @@ pub type UpstreamAnswer = http::Response<Bytes>;
 /// Why the upstream gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamFault {
-    /// No connection, or it broke off before an answer: 502.
+    /// No connection, or it broke off before an answer.
     #[error("the upstream cannot be reached")]
     Unreachable(#[source] Source),
-    /// No answer within the configured time: 504.
+    /// No answer within the configured time.
     #[error("the upstream did not answer in time")]
     TimedOut(#[source] Source),
-    /// No more requests at once: 503.
+    /// No more requests at once.
     #[error("too many requests to the upstream are under way")]
     Overloaded(#[source] Source),
-    /// An answer that cannot be judged, for its size or its shape: 502.
+    /// An answer that cannot be judged, for its size or its shape.
     #[error("the upstream's answer cannot be judged: {0}")]
     NotUnderstood(&'static str),
 }
@@ -144,7 +144,7 @@ pub trait TokenUpstream {
     ) -> impl Future<Output = Result<UpstreamAnswer, UpstreamFault>>;
 }
 
-/// Why the upstream does not say whose a token is: 503, and nothing is released.
+/// Why the upstream does not say whose a token is. Nothing is released then.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnerError {
     /// It could not be asked.
