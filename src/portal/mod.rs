@@ -12,7 +12,7 @@ mod settings;
 mod sign_in;
 mod texts;
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -78,6 +78,8 @@ pub struct Portal {
     pub under_way: mpsc::Sender<()>,
 }
 
+/// How long a form may take to arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// What stands for a page that is not there.
 const NOT_FOUND: Failure = Failure::Plain(StatusCode::NOT_FOUND, "not found");
 
@@ -167,7 +169,7 @@ impl Portal {
 
 async fn read(body: Incoming) -> Result<Bytes, Failure> {
     let whole = Limited::new(body, PORTAL_FORM_BYTES_MAX).collect();
-    match tokio::time::timeout(std::time::Duration::from_secs(10), whole).await {
+    match tokio::time::timeout(FORM_TIMEOUT, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             Err(Failure::Plain(StatusCode::PAYLOAD_TOO_LARGE, "the form is too large"))
