@@ -96,6 +96,8 @@ where
         Ok::<_, GateError>(continued(&enrolment, record.as_ref()).map(|clearance| (clearance, record)))
     };
     let cleared = cleared.await;
+    let is_enforced = flow.enforcement == Enforcement::On;
+    let told = Told { subject: subject.as_ref(), asker: facts.asker(), rule: None, is_enforced };
     match cleared {
         Ok(Ok((clearance, record))) => {
             let record = record.unwrap_or_else(|| flow.begun(Basis::Password));
@@ -104,8 +106,6 @@ where
             Ok(Outcome::Released(withheld.release(clearance)))
         }
         Ok(Err(denial)) => {
-            let is_enforced = flow.enforcement == Enforcement::On;
-            let told = Told { subject: subject.as_ref(), asker: facts.asker(), rule: None, is_enforced };
             flow.record_of(&told, AuditOutcome::Denied(denial), None);
             Ok(match flow.enforcement.unenforced() {
                 Some(unenforced) => Outcome::Released(withheld.release(unenforced.into())),
@@ -113,8 +113,6 @@ where
             })
         }
         Err(error) => {
-            let is_enforced = flow.enforcement == Enforcement::On;
-            let told = Told { subject: subject.as_ref(), asker: facts.asker(), rule: None, is_enforced };
             flow.record_of(&told, AuditOutcome::Failed, None);
             let Some(unenforced) = flow.enforcement.unenforced() else { return Err(error) };
             let error: &dyn std::error::Error = &error;
