@@ -166,10 +166,10 @@ async fn serve_tls<S, F>(
     };
     match handshake {
         Ok(Ok(stream)) => {
-            let client = ClientName::of(&stream);
             if ServerTls::is_http2(&stream) {
                 Box::pin(http2::serve(stream, peer, settings, ending, requests, service)).await;
             } else {
+                let client = ClientName::of(&stream);
                 serve_http1(stream, peer, client, settings, ending, service).await;
             }
         }
