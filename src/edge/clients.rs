@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, net::IpAddr, rc::Rc};
 
 use super::Peer;
-use crate::step_up::client_network;
+use crate::headers::client_addr::client_network;
 
 /// What the clients of one thread have. Cheap to clone.
 #[derive(Debug, Clone, Default)]

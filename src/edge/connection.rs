@@ -27,6 +27,7 @@ use super::{
     proxy_protocol,
     tls::{ClientName, ServerTls},
 };
+
 /// How long a connection that was accepted before a stop may take for its first request.
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(1);
 /// How long, and for how many bytes, a client who has too many connections is listened to after it was told so: a

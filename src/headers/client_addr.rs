@@ -1,6 +1,6 @@
 //! Who is on the other end of a connection, and whose word about that is believed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::{IpNet, Ipv4Net};
@@ -49,9 +49,7 @@ impl TrustedProxies {
         let address = peer.address.ip().to_canonical();
         !peer.is_unnamed && self.0.iter().any(|network| network.contains(&address))
     }
-}
 
-impl TrustedProxies {
     /// Where a request came from: the peer, or, as far as the proxies are trusted, the address that the last one of
     /// them took it from. `None` where a trusted proxy's word cannot be read, or it gave none.
     pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> {
@@ -67,6 +65,14 @@ impl TrustedProxies {
             address = std::str::from_utf8(hop.trim_ascii()).ok()?.parse::<IpAddr>().ok()?.to_canonical();
         }
         Some(address)
+    }
+}
+
+/// What counts as one client: whoever has an IPv6 address has its network of 64 bits as a rule (RFC 7421 section 1).
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -127,5 +133,14 @@ mod tests {
         let mapped = ["::ffff:10.1.0.0/112", "::ffff:10.1.2.3", "::ffff:0:0/90"];
         let read = mapped.map(|text| TrustedProxies::parse_network(text).map(|network| network.to_string()));
         assert_eq!(read, [Some("10.1.0.0/16".to_owned()), Some("10.1.2.3/32".to_owned()), None]);
+    }
+
+    #[test]
+    fn an_ipv6_client_is_its_network() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let network = |text: &str| client_network(address(text));
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), address("192.0.2.1"));
     }
 }

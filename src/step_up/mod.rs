@@ -39,6 +39,6 @@ pub use revocation::{
 };
 pub use session::{Session, SessionStore};
 pub use sign_in::{SignIn, sign_in_flow, verify_flow};
-pub use throttle::{TokenThrottle, client_network, throttled};
+pub use throttle::{TokenThrottle, throttled};
 pub use trail::{Actor, AuditTrail, ChangeKind, TrailEvent, TrailPage, TrailQuery};
 pub use withheld::WithheldToken;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tfa_gateway::{
     policy::throttle::{Passage, Throttle},
-    step_up::{TokenThrottle as _, client_network},
+    step_up::TokenThrottle as _,
 };
 
 use crate::stand::{self, Stand, StoreKind, at_once, on_every_store};
@@ -40,12 +40,4 @@ on_every_store! {
         });
         assert_eq!(passed.iter().filter(|passage| **passage == Passage::Free).count(), 5, "{passed:?}");
     }
-}
-
-#[test]
-fn an_ipv6_client_is_its_network() {
-    let network = |text: &str| client_network(address(text));
-    assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
-    assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
-    assert_eq!(network("::ffff:192.0.2.1"), address("192.0.2.1"));
 }
