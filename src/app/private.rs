@@ -26,7 +26,6 @@ use crate::{
         listener::{self, Backlog, ListenSettings},
     },
     headers::client_addr::Peer,
-    step_up::EnrolmentRegistry as _,
     store::Store,
     telemetry::Metrics,
     upstream::BackChannel,

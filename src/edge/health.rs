@@ -8,7 +8,6 @@ use hyper::body::Incoming;
 
 use super::GatewayBody;
 use crate::{
-    step_up::EnrolmentRegistry as _,
     store::Store,
     telemetry::{METRICS_MEDIA_TYPE, Metrics},
     upstream::BackChannel,

@@ -114,8 +114,6 @@ pub trait EnrolmentRegistry {
     ) -> impl Future<Output = Result<TakenOver, StoreError>>;
     /// All that another gateway needs to know of a name. It holds secrets.
     fn export(&self, name: &SubjectId) -> impl Future<Output = Result<Departing, StoreError>>;
-    /// Whether the store answers.
-    fn ping(&self) -> impl Future<Output = Result<(), StoreError>>;
 }
 
 /// Which names are listed.

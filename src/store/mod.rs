@@ -200,6 +200,14 @@ impl Store {
         Self { meter: Some(meter), ..self }
     }
 
+    /// Whether it answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Redis(store) => store.ping().await,
+            Backend::Embedded(store) => store.ping().await,
+        }
+    }
+
     fn measure<T>(&self, operation: StoreOperation, started: Instant, done: &Result<T, StoreError>) {
         if let Some(meter) = &self.meter {
             meter.store(operation, started.elapsed(), done.as_ref().err());

@@ -182,11 +182,4 @@ impl EnrolmentRegistry for Store {
         let (ledger, _) = self.both_ledgers(name).await?;
         moving::departing(&self.keys, name, &fields, &ledger, &self.settings)
     }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Redis(store) => store.ping().await,
-            Backend::Embedded(store) => store.ping().await,
-        }
-    }
 }
