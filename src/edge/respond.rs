@@ -24,7 +24,7 @@ pub(super) const X_DRUPAL_TFA: HeaderName = HeaderName::from_static("x-drupal-tf
 const SCHEMES: HeaderValue = HeaderValue::from_static("required, schemes=totp");
 
 /// Seconds after which a client may try again when something behind the gateway is out of order.
-const RETRY_AFTER_OUTAGE_SECS: u64 = 5;
+pub(super) const RETRY_AFTER_OUTAGE_SECS: u64 = 5;
 /// Seconds that a client is told to wait when only an administrator can unlock.
 const RETRY_AFTER_ADMINISTRATOR_SECS: u64 = 3600;
 
@@ -304,6 +304,25 @@ fn unavailable(description: &str) -> Response<GatewayBody> {
 
 fn error(status: StatusCode, code: &str, description: &str) -> Response<GatewayBody> {
     json(status, &serde_json::json!({ "error": code, "error_description": description }))
+}
+
+/// The whole answer on a connection that has no HTTP to carry one, and is closed after it.
+pub(super) fn raw(
+    status: StatusCode,
+    retry_after_secs: Option<u64>,
+    code: &str,
+    description: &str,
+) -> Vec<u8> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let retry_after = retry_after_secs.map_or_else(String::new, |secs| format!("Retry-After: {secs}\r\n"));
+    let body = serde_json::json!({ "error": code, "error_description": description }).to_string();
+    format!(
+        "HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\
+        Pragma: no-cache\r\n{retry_after}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        status.as_u16(),
+        body.len(),
+    )
+    .into_bytes()
 }
 
 fn json(status: StatusCode, body: &serde_json::Value) -> Response<GatewayBody> {
