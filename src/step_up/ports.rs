@@ -43,10 +43,10 @@ pub enum StoreError {
         rule: &'static str,
     },
     /// A record that does not open is an error, never "not enrolled".
-    #[error("the record of factor '{factor}' cannot be opened")]
+    #[error("the record '{record}' cannot be opened")]
     Sealed {
-        /// The factor.
-        factor: FactorId,
+        /// Which one: a factor's id, or what kind of record it is.
+        record: String,
         /// Which key, and why.
         #[source]
         source: SealingError,

@@ -52,7 +52,7 @@ pub(super) fn open(
     let sealed = envelope::read(&raw).map_err(fault)?;
     let plain = ring
         .open(&associated_data(subject, id), &sealed)
-        .map_err(|source| StoreError::Sealed { factor: id.clone(), source })?;
+        .map_err(|source| StoreError::Sealed { record: format!("device {id}"), source })?;
     let content: Content = serde_json::from_slice(plain.expose())
         .map_err(|_| fault("what is sealed must be what was sealed"))?;
     let digest = |hex: &str| {

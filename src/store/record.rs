@@ -106,7 +106,7 @@ pub(super) fn open(
     let (described, sealed) = read(id, record)?;
     let bound = associated_data(subject, id, state, &described);
     let secret =
-        ring.open(&bound, &sealed).map_err(|source| StoreError::Sealed { factor: id.clone(), source })?;
+        ring.open(&bound, &sealed).map_err(|source| StoreError::Sealed { record: id.to_string(), source })?;
     let Described { parameters, label, enrolled_at, key_id: _ } = described;
     let totp = Totp::taken_over(parameters, &secret)
         .map_err(|_| malformed(id.as_str(), "its secret must have 10 to 128 bytes"))?;

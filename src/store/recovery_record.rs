@@ -88,7 +88,7 @@ pub(super) fn open(
 ) -> Result<Secret<Vec<u8>>, StoreError> {
     let sealed = envelope::read(record).map_err(|rule| malformed(id.as_str(), rule))?;
     ring.open(&associated_data(subject, id), &sealed)
-        .map_err(|source| StoreError::Sealed { factor: id.clone(), source })
+        .map_err(|source| StoreError::Sealed { record: id.to_string(), source })
 }
 
 fn digest(salt: &[u8], code: &PresentedRecoveryCode) -> [u8; DIGEST_BYTES] {

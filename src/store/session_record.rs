@@ -10,7 +10,7 @@ use crate::{
     identity::fold_username,
     sealing::KeyRing,
     step_up::{Session, StoreError},
-    types::{FactorId, Secret, UnixTime},
+    types::{Secret, UnixTime},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -49,11 +49,9 @@ pub(super) fn seal(ring: &KeyRing, name: &str, session: &Session) -> Result<Stri
 pub(super) fn open(ring: &KeyRing, name: &str, record: &[u8]) -> Result<Session, StoreError> {
     let fault = |rule| malformed("session", rule);
     let sealed = envelope::read(record).map_err(fault)?;
-    let plain =
-        ring.open(&associated_data(name), &sealed).map_err(|source| match FactorId::parse("session") {
-            Ok(factor) => StoreError::Sealed { factor, source },
-            Err(error) => StoreError::Failed(error.into()),
-        })?;
+    let plain = ring
+        .open(&associated_data(name), &sealed)
+        .map_err(|source| StoreError::Sealed { record: "session".to_owned(), source })?;
     // One of an older version is over.
     let content: Content = serde_json::from_slice(plain.expose())
         .map_err(|_| fault("what is sealed must be what was sealed"))?;
