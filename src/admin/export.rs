@@ -20,9 +20,6 @@ use crate::{
     types::{FactorId, Secret, SubjectId, UnixTime, limits::LIST_PAGE_MAX},
 };
 
-/// The id that a plain `totp_secret` of a site's own code has.
-const PLAIN: &str = "plain";
-
 /// How much was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ExportSummary {
@@ -99,7 +96,7 @@ impl<'a, W: Write> ExportFile<'a, W> {
         };
         self.seal(&Line::Factor(SealedFactor {
             subject: subject.as_str().to_owned(),
-            id: Some(factor.id.as_str()).filter(|id| *id != PLAIN).map(str::to_owned),
+            id: Some(factor.id.as_str()).filter(|id| *id != FactorId::PLAIN).map(str::to_owned),
             secret: factor.totp.secret_base32(),
             alg: parameters.algorithm().as_str().to_owned(),
             digits: parameters.digits(),

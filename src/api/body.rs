@@ -11,6 +11,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::problem::Problem;
+use crate::types::Secret;
 
 /// Bytes of a body; real ones have less than 1 KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -107,14 +108,14 @@ pub(super) struct NewFactorBody {
     #[serde(default)]
     pub(super) pending: bool,
     #[serde(default)]
-    pub(super) secret: Option<HiddenText>,
+    pub(super) secret: Option<Secret<String>>,
 }
 
 /// A code that confirms a factor.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConfirmationBody {
-    pub(super) code: HiddenText,
+    pub(super) code: Secret<String>,
 }
 
 /// Another name of a factor; `null` takes its name away.
@@ -133,30 +134,6 @@ pub(super) struct AliasBody {
     /// Whether that subject may have no factor.
     #[serde(default)]
     pub(super) not_enrolled: bool,
-}
-
-/// A text that is overwritten when it is dropped, and not shown.
-#[derive(Deserialize)]
-#[serde(from = "String")]
-pub(super) struct HiddenText(Zeroizing<String>);
-
-impl HiddenText {
-    /// The text. It must not be logged, or put into an error.
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for HiddenText {
-    fn from(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-}
-
-impl std::fmt::Debug for HiddenText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
 }
 
 #[cfg(test)]

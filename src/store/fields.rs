@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     StoreSettings,
     key_file::KeySource,
-    record::{self, PLAIN_FACTOR, State, malformed},
+    record::{self, State, malformed},
     recovery_record,
 };
 use crate::{
@@ -64,7 +64,7 @@ impl<'a> Field<'a> {
 
 /// The field of a factor that counts.
 pub(super) fn factor(id: &FactorId) -> String {
-    if id.as_str() == PLAIN_FACTOR { PLAIN.to_owned() } else { totp(id) }
+    if id.as_str() == FactorId::PLAIN { PLAIN.to_owned() } else { totp(id) }
 }
 
 /// The field of a factor.
@@ -168,7 +168,7 @@ pub(super) fn describe(
         Field::Plain => Some(FactorStatus {
             parameters: Some(settings.default_totp),
             problem: open_plain(value, settings).err().as_ref().map(problem),
-            ..FactorStatus::named(PLAIN_FACTOR)
+            ..FactorStatus::named(FactorId::PLAIN)
         }),
         Field::Unknown => Some(FactorStatus {
             problem: Some("this version does not know such a field".to_owned()),

@@ -17,9 +17,6 @@ use crate::{
     types::{FactorId, SubjectId, UnixTime},
 };
 
-/// The id that a plain `totp_secret` has as a factor.
-pub(super) const PLAIN_FACTOR: &str = "plain";
-
 const VERSION: u8 = 1;
 
 /// The fields, in the order of `docs/redis.md`.
@@ -125,7 +122,7 @@ pub(super) fn plain(text: &[u8], parameters: TotpParameters) -> Result<Factor, S
     let text = std::str::from_utf8(text).map_err(|_| fault())?;
     let secret = decode_base32(text).ok_or_else(fault)?;
     let totp = Totp::new(parameters, &secret).map_err(|_| fault())?;
-    let id = FactorId::parse(PLAIN_FACTOR).map_err(|_| fault())?;
+    let id = FactorId::parse(FactorId::PLAIN).map_err(|_| fault())?;
     Ok(Factor { id, label: None, enrolled_at: None, totp })
 }
 

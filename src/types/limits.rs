@@ -53,6 +53,8 @@ pub const PENDING_SECS_MAX: u64 = 3600;
 pub const PENDING_MAX: usize = 3;
 /// Events of the audit trail that a store keeps; beyond it the oldest go. Some 20 MiB.
 pub const TRAIL_EVENTS_MAX: i64 = 100_000;
+/// Audit events of grants that Redis keeps for whoever reads them; beyond it the oldest go. Some 30 MiB.
+pub const AUDIT_EVENTS_MAX: i64 = 100_000;
 /// Names that are read from a store at once.
 pub const LIST_PAGE_MAX: usize = 1000;
 /// Bytes of a form of the self-service pages.

@@ -42,6 +42,8 @@ pub struct FactorId(Box<str>);
 pub struct FactorIdFault;
 
 impl FactorId {
+    /// The id that a plain `totp_secret`, which a site's own code wrote, has as a factor.
+    pub const PLAIN: &str = "plain";
     /// The longest id, in bytes.
     pub const BYTES_MAX: usize = 32;
 

@@ -213,19 +213,17 @@ impl Servers {
             return self.read_at(None, ping).await;
         };
         let answers = join_all(masters.iter().map(|master| self.read_at(Some(master), ping))).await;
-        let mut failed = None;
-        for (master, answer) in masters.iter().zip(&answers) {
-            if let Err(error) = answer {
-                tracing::warn!(error = error as &dyn std::error::Error, %master, "a master does not answer");
-            }
-        }
-        for answer in answers {
+        let (mut is_there, mut failed) = (false, None);
+        for (master, answer) in masters.iter().zip(answers) {
             match answer {
-                Ok(()) => return Ok(()),
-                Err(error) => failed = Some(error),
+                Ok(()) => is_there = true,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, %master, "a master does not answer");
+                    failed = Some(error);
+                }
             }
         }
-        failed.map_or(Ok(()), Err)
+        failed.filter(|_| !is_there).map_or(Ok(()), Err)
     }
 
     /// See [`Connection::remember_marker`].

@@ -1,11 +1,11 @@
-//! The audit trail in Redis: one capped stream.
+//! The audit trail in Redis, and the audit events of grants: a capped stream each.
 
 use std::collections::HashMap;
 
 use super::{super::trail_record, RedisStore, keys};
 use crate::{
     step_up::{StoreError, TrailPage, TrailQuery},
-    types::limits::TRAIL_EVENTS_MAX,
+    types::limits::{AUDIT_EVENTS_MAX, TRAIL_EVENTS_MAX},
 };
 
 /// The one field of an entry.
@@ -17,21 +17,21 @@ type Entry = (String, HashMap<String, Vec<u8>>);
 
 impl RedisStore {
     pub(in super::super) async fn append_event(&self, record: &str) -> Result<(), StoreError> {
-        let add = async |mut c| {
-            let mut add = redis::cmd("XADD");
-            add.arg(keys::TRAIL).arg("MAXLEN").arg("~").arg(TRAIL_EVENTS_MAX).arg("*").arg(EVENT).arg(record);
-            add.exec_async(&mut c).await
-        };
-        self.servers.write(keys::TRAIL, add).await
+        self.add(keys::TRAIL, TRAIL_EVENTS_MAX, record).await
     }
 
     pub(in super::super) async fn keep_event(&self, event: &str) -> Result<(), StoreError> {
+        self.add(keys::EVENTS, AUDIT_EVENTS_MAX, event).await
+    }
+
+    /// Adds an entry to a stream; the oldest go, approximately.
+    async fn add(&self, stream: &str, entries_max: i64, event: &str) -> Result<(), StoreError> {
         let add = async |mut c| {
             let mut add = redis::cmd("XADD");
-            add.arg(keys::EVENTS).arg("MAXLEN").arg("~").arg(TRAIL_EVENTS_MAX).arg("*").arg(EVENT).arg(event);
+            add.arg(stream).arg("MAXLEN").arg("~").arg(entries_max).arg("*").arg(EVENT).arg(event);
             add.exec_async(&mut c).await
         };
-        self.servers.write(keys::EVENTS, add).await
+        self.servers.write(stream, add).await
     }
 
     /// The latest first; those of other subjects are passed over.
