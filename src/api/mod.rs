@@ -14,4 +14,4 @@ mod server;
 mod slowness;
 
 pub use access::{AccessToken, Right, TOKEN_NAME_RULE, TokenDigest, is_token_name};
-pub use server::{Api, ApiSettings, PREFIX};
+pub use server::{Api, ApiSettings, PREFIX, Underway};

@@ -45,22 +45,33 @@ pub struct ApiSettings {
 pub struct Api {
     settings: ApiSettings,
     store: Rc<Store>,
-    slowness: Rc<Slowness>,
-    changes: Changes,
+    underway: Rc<Underway>,
 }
 
-/// The changes that are under way.
+/// What outlives a configuration: the changes that are under way, and the failures of those who are not known.
 #[derive(Debug, Default)]
-struct Changes {
-    count: Cell<usize>,
+pub struct Underway {
+    slowness: Rc<Slowness>,
+    changes: Cell<usize>,
     is_closed: Cell<bool>,
     one_ended: Notify,
 }
 
+impl Underway {
+    /// Takes no change any more, and waits for those that are under way: each is recorded. Their waits for the store
+    /// are bounded.
+    pub async fn close(&self) {
+        self.is_closed.set(true);
+        while self.changes.get() > 0 {
+            self.one_ended.notified().await;
+        }
+    }
+}
+
 impl Api {
-    /// On this thread's store.
-    pub fn new(settings: ApiSettings, store: Rc<Store>) -> Rc<Self> {
-        Rc::new(Self { settings, store, slowness: Rc::default(), changes: Changes::default() })
+    /// On this thread's store. `underway` is the listener's, whatever the configuration.
+    pub fn new(settings: ApiSettings, store: Rc<Store>, underway: Rc<Underway>) -> Rc<Self> {
+        Rc::new(Self { settings, store, underway })
     }
 
     /// Whether a path is the API's.
@@ -80,15 +91,6 @@ impl Api {
             problem.log();
             problem.response()
         })
-    }
-
-    /// Takes no change any more, and waits for those that are under way: each is recorded. Their waits for the store
-    /// are bounded.
-    pub async fn close(&self) {
-        self.changes.is_closed.set(true);
-        while self.changes.count.get() > 0 {
-            self.changes.one_ended.notified().await;
-        }
     }
 
     async fn answered(
@@ -138,12 +140,13 @@ impl Api {
         caller: Caller,
         route: &'static Route,
     ) -> Result<Response<Bytes>, Problem> {
-        if self.changes.is_closed.get() {
+        if self.underway.is_closed.get() {
             return Err(Problem::Stopping);
         }
-        let counted = Counted::new(Rc::clone(&self));
+        let counted = Counted::new(Rc::clone(&self.underway));
         let done = spawn_local(async move {
-            let answer = call.perform(&counted.0.store, &counted.0.settings, &caller).await;
+            let _counted = counted;
+            let answer = call.perform(&self.store, &self.settings, &caller).await;
             let (actor, route) = (&caller.actor, format_args!("{} {PREFIX}{}", route.method, route.path));
             match &answer {
                 Ok(_) => info!(%actor, %route, "administration: done"),
@@ -157,7 +160,7 @@ impl Api {
 
     /// Makes a caller wait who is not known, and writes it down, as far as there is place for either.
     async fn refused(&self, fault: AccessFault, peer: SocketAddr) -> Problem {
-        let Some(place) = self.slowness.place() else { return Problem::TooManyFailures };
+        let Some(place) = self.underway.slowness.place() else { return Problem::TooManyFailures };
         warn!(%peer, reason = %fault, untold = place.untold, "administration refused: it is not known who calls");
         place.wait().await;
         Problem::Access(fault)
@@ -173,19 +176,18 @@ fn document() -> Response<Bytes> {
 }
 
 /// A change that is under way.
-struct Counted(Rc<Api>);
+struct Counted(Rc<Underway>);
 
 impl Counted {
-    fn new(api: Rc<Api>) -> Self {
-        api.changes.count.set(api.changes.count.get() + 1);
-        Self(api)
+    fn new(underway: Rc<Underway>) -> Self {
+        underway.changes.set(underway.changes.get() + 1);
+        Self(underway)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let changes = &self.0.changes;
-        changes.count.set(changes.count.get().saturating_sub(1));
-        changes.one_ended.notify_one();
+        self.0.changes.set(self.0.changes.get().saturating_sub(1));
+        self.0.one_ended.notify_one();
     }
 }

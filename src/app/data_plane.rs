@@ -1,22 +1,21 @@
 //! One data-plane thread: its parts, their change with the configuration, its drain.
 
-use std::{cell::RefCell, net::TcpListener, rc::Rc, sync::Arc, time::Instant};
+use std::{net::TcpListener, rc::Rc, sync::Arc, time::Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::{
     sync::{mpsc, watch},
-    task::spawn_local,
     time::timeout,
 };
-use tracing::{error, warn};
+use tracing::warn;
 
-use super::AppError;
+use super::{AppError, following::Current};
 use crate::{
     config::Settings,
     edge::{
         Gateway, GatewayBody, Load,
-        listener::{self, Backlog, ListenSettings},
+        listener::{self, Backlog},
     },
     headers::client_addr::Peer,
     portal::Portal,
@@ -54,7 +53,7 @@ struct Site {
 pub(super) struct DataPlane {
     settings: watch::Receiver<Arc<Settings>>,
     stopped: watch::Receiver<bool>,
-    shared: Rc<Shared>,
+    shared: Shared,
     all_ended: mpsc::Receiver<()>,
 }
 
@@ -73,56 +72,26 @@ impl DataPlane {
         let (under_way, all_ended) = mpsc::channel::<()>(1);
         let audit = Rc::new(audit);
         let shared = Shared { opener, orphans, audit, load: Rc::default(), under_way };
-        Self { settings, stopped, shared: Rc::new(shared), all_ended }
+        Self { settings, stopped, shared, all_ended }
     }
 
     /// Serves until it is told to stop, and drains.
     pub(super) async fn serve(self, listener: TcpListener, backlog: Backlog) -> Result<(), AppError> {
-        let Self { mut settings, stopped, shared, mut all_ended } = self;
-        let first = Arc::clone(&settings.borrow_and_update());
-        let site = Rc::new(RefCell::new(Rc::new(shared.build(&first)?)));
-        let (listen, listening) = watch::channel(Arc::new(first.listen.clone()));
+        let Self { settings, stopped, shared, mut all_ended } = self;
         let metrics = shared.audit.metrics().clone();
-        let following = spawn_local(follow(Rc::clone(&shared), Rc::clone(&site), settings.clone(), listen))
-            .abort_handle();
-        let answer = move |request: Request<Incoming>, peer| {
-            let site = Rc::clone(&site.borrow());
-            site.answer(request, peer)
-        };
+        let build = move |settings: &Settings| Ok((shared.build(settings)?, settings.listen.clone()));
+        let (site, following) = Current::start(settings.clone(), "a data-plane thread", build)?;
+        let answer = move |request: Request<Incoming>, peer| site.get().answer(request, peer);
         let drain_timeout = || settings.borrow().drain_timeout;
+        let listening = following.listening;
         listener::serve(listener, backlog, listening, Some(metrics), drain_timeout, stopped, answer).await?;
-        following.abort();
-        drop(shared);
+        following.task.abort();
         // Flows whose clients have left are none of the listener's connections.
         if timeout(drain_timeout(), all_ended.recv()).await.is_err() {
             warn!("stopped while grants were under way");
         }
         Ok(())
     }
-}
-
-/// Takes over what changes. It was found to be without fault before.
-async fn follow(
-    shared: Rc<Shared>,
-    site: Rc<RefCell<Rc<Site>>>,
-    mut settings: watch::Receiver<Arc<Settings>>,
-    listen: watch::Sender<Arc<ListenSettings>>,
-) {
-    while settings.changed().await.is_ok() {
-        let settings = Arc::clone(&settings.borrow_and_update());
-        match shared.build(&settings) {
-            Ok(new) => {
-                // Requests that are under way end with the one that they began with.
-                site.replace(Rc::new(new));
-                listen.send_replace(Arc::new(settings.listen.clone()));
-            }
-            Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "a data-plane thread goes on as before");
-            }
-        }
-    }
-    // Settings that nobody can change any more stay.
-    std::future::pending::<()>().await;
 }
 
 impl Site {

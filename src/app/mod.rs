@@ -6,6 +6,7 @@
 
 mod auditing;
 mod data_plane;
+mod following;
 mod listeners;
 mod preflight;
 mod private;

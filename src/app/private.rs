@@ -1,12 +1,6 @@
 //! The private listener: probes, metrics, and the administration API.
 
-use std::{
-    cell::{Cell, RefCell},
-    net::TcpListener,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -16,9 +10,9 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use super::AppError;
+use super::{AppError, following::Current};
 use crate::{
-    api::Api,
+    api::{Api, Underway},
     config::Settings,
     edge::{
         ClientName, GatewayBody,
@@ -33,17 +27,16 @@ use crate::{
 
 /// The private listener. It answers until the process ends, so that a drain can be watched.
 pub(super) struct Private {
-    served: Rc<Served>,
+    underway: Rc<Underway>,
+    is_stopping: Rc<Cell<bool>>,
     tasks: [AbortHandle; 2],
 }
 
-struct Served {
+/// What every configuration builds on.
+struct Shared {
     store: Rc<Store>,
     metrics: Metrics,
-    is_stopping: Cell<bool>,
-    current: RefCell<Rc<Site>>,
-    /// All that ever were: their changes are waited for.
-    apis: RefCell<Vec<Rc<Api>>>,
+    underway: Rc<Underway>,
 }
 
 /// What one configuration makes of it.
@@ -55,93 +48,60 @@ struct Site {
 impl Private {
     pub(super) fn start(
         listener: TcpListener,
-        mut settings: watch::Receiver<Arc<Settings>>,
+        settings: watch::Receiver<Arc<Settings>>,
         store: Rc<Store>,
         metrics: Metrics,
     ) -> Result<Self, AppError> {
-        let first = Arc::clone(&settings.borrow_and_update());
-        let apis = RefCell::default();
-        let site = Site::build(&first, &store, &metrics, &apis)?;
-        let served = Rc::new(Served {
-            store,
-            metrics,
-            is_stopping: Cell::new(false),
-            current: RefCell::new(Rc::new(site)),
-            apis,
-        });
-        let (listen, listening) = watch::channel(Arc::new(listen_settings(&first)));
+        let (underway, is_stopping) = (Rc::<Underway>::default(), Rc::<Cell<bool>>::default());
+        let shared = Shared { store: Rc::clone(&store), metrics, underway: Rc::clone(&underway) };
+        let build = move |settings: &Settings| {
+            let listen = ListenSettings { tls: settings.admin_tls.clone(), ..ListenSettings::default() };
+            Ok((shared.build(settings)?, listen))
+        };
+        let (site, following) = Current::start(settings, "the private listener", build)?;
         // Nothing is waited for; but who starts a gateway wants to know at once what it cannot reach.
-        let store = Rc::clone(&served.store);
         spawn_local(async move {
             if let Err(error) = store.ping().await {
                 let error: &dyn std::error::Error = &error;
                 warn!(error, "the store cannot be asked: nobody who gives a right password gets a token");
             }
         });
-        let following = spawn_local(follow(Rc::clone(&served), settings, listen)).abort_handle();
-        let serving = spawn_local(serve(listener, listening, Rc::clone(&served))).abort_handle();
-        Ok(Self { served, tasks: [following, serving] })
+        let serving = serve(listener, following.listening, site, Rc::clone(&is_stopping));
+        let serving = spawn_local(serving).abort_handle();
+        Ok(Self { underway, is_stopping, tasks: [following.task, serving] })
     }
 
     /// From now on it is not ready.
     pub(super) fn stops(&self) {
-        self.served.is_stopping.set(true);
+        self.is_stopping.set(true);
     }
 
     /// Takes no change any more, and waits for those that are under way.
     pub(super) async fn close(self) {
-        let apis = self.served.apis.take();
-        for api in apis {
-            api.close().await;
-        }
+        self.underway.close().await;
         for task in self.tasks {
             task.abort();
         }
     }
 }
 
-impl Site {
-    fn build(
-        settings: &Settings,
-        store: &Rc<Store>,
-        metrics: &Metrics,
-        apis: &RefCell<Vec<Rc<Api>>>,
-    ) -> Result<Self, AppError> {
-        let upstream = BackChannel::new(&settings.upstream)?;
-        let api = settings.api.clone().map(|api| Api::new(api, Rc::clone(store)));
-        apis.borrow_mut().extend(api.clone());
-        Ok(Self { health: Health { store: Rc::clone(store), upstream, metrics: metrics.clone() }, api })
+impl Shared {
+    fn build(&self, settings: &Settings) -> Result<Site, AppError> {
+        let (store, metrics) = (Rc::clone(&self.store), self.metrics.clone());
+        let health = Health { store, upstream: BackChannel::new(&settings.upstream)?, metrics };
+        let api = settings.api.clone();
+        let api = api.map(|api| Api::new(api, Rc::clone(&self.store), Rc::clone(&self.underway)));
+        Ok(Site { health, api })
     }
 }
 
-fn listen_settings(settings: &Settings) -> ListenSettings {
-    ListenSettings { tls: settings.admin_tls.clone(), ..ListenSettings::default() }
-}
-
-/// Takes over what changes. It was found to be without fault before.
-async fn follow(
-    served: Rc<Served>,
-    mut settings: watch::Receiver<Arc<Settings>>,
-    listen: watch::Sender<Arc<ListenSettings>>,
+async fn serve(
+    listener: TcpListener,
+    listening: watch::Receiver<Arc<ListenSettings>>,
+    site: Current<Site>,
+    is_stopping: Rc<Cell<bool>>,
 ) {
-    while settings.changed().await.is_ok() {
-        let settings = Arc::clone(&settings.borrow_and_update());
-        match Site::build(&settings, &served.store, &served.metrics, &served.apis) {
-            Ok(site) => {
-                served.current.replace(Rc::new(site));
-                listen.send_replace(Arc::new(listen_settings(&settings)));
-            }
-            Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "the private listener goes on as before");
-            }
-        }
-    }
-    // Settings that nobody can change any more stay.
-    std::future::pending::<()>().await;
-}
-
-async fn serve(listener: TcpListener, listening: watch::Receiver<Arc<ListenSettings>>, served: Rc<Served>) {
-    let answer = move |request, peer| answer(Rc::clone(&served), request, peer);
+    let answer = move |request, peer| answer(site.get(), request, peer, is_stopping.get());
     let (_never, never) = watch::channel(false);
     if let Err(error) =
         listener::serve(listener, Backlog::Own, listening, None, || Duration::ZERO, never, answer).await
@@ -151,14 +111,18 @@ async fn serve(listener: TcpListener, listening: watch::Receiver<Arc<ListenSetti
 }
 
 /// Probes and metrics are for whoever reaches the listener; the API asks who calls.
-async fn answer(served: Rc<Served>, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
-    let site = Rc::clone(&served.current.borrow());
+async fn answer(
+    site: Rc<Site>,
+    request: Request<Incoming>,
+    peer: Peer,
+    is_stopping: bool,
+) -> Response<GatewayBody> {
     match site.api.clone().filter(|_| Api::has(request.uri().path())) {
         Some(api) => {
             let client = request.extensions().get::<ClientName>().cloned();
             let certificate = client.as_ref().map(ClientName::as_str);
             api.answer(request, peer.address, certificate).await.map(GatewayBody::from)
         }
-        None => site.health.answer(&request, served.is_stopping.get()).await,
+        None => site.health.answer(&request, is_stopping).await,
     }
 }

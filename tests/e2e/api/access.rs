@@ -3,7 +3,10 @@
 use std::process::Command;
 
 use super::*;
-use crate::support::{BINARY, quietly};
+use crate::{
+    reload::until,
+    support::{BINARY, get, quietly},
+};
 
 fn call(stage: &Stage, method: &str, path: &str, headers: &str) -> Response {
     exchange(stage.gateway().admin(), &request(method, path, headers, None)).expect("an answer")
@@ -78,6 +81,30 @@ fn many_wrong_tokens_keep_nobody_out_who_has_a_right_one() {
     }
     let printed = desk.stage.stop_gateway();
     assert!(printed.contains("it is not known who calls") && !printed.contains("xxxxxxxx"), "{printed}");
+}
+
+/// How many failures had no line of their own is said with the next one that has, by whichever configuration.
+#[test]
+fn what_was_tried_before_a_reload_counts_after_it() {
+    let mut desk = Desk::on(StoreKind::Embedded);
+    let wrong = (desk.address(), request("GET", "/subjects", &bearer(&"x".repeat(49)), None));
+    let answers = in_parallel(&vec![wrong.clone(); 60]);
+    let untold = answers.iter().filter(|answer| answer.status == 429).count();
+    assert!(untold > 0, "all had a place");
+    desk.stage.config.set_text("messages.required", "Hello, your code");
+    desk.stage.config.write();
+    desk.stage.gateway().signal(rustix::process::Signal::HUP);
+    until("it is taken over", || {
+        let metrics = exchange(desk.address(), &get("/metrics")).expect("an answer").text();
+        metrics.contains("tfa_gateway_config_reloads_total{result=\"taken_over\"} 1\n")
+    });
+    until("there is a place again", || exchange(desk.address(), &wrong.1).expect("an answer").status == 401);
+    let printed = desk.stage.stop_gateway();
+    let told = printed.split("untold=").skip(1).map(|rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        rest[..digits].parse::<usize>().expect("a number")
+    });
+    assert!(told.sum::<usize>() >= untold, "{untold} are not in {printed}");
 }
 
 #[test]
