@@ -10,8 +10,8 @@ use crate::{
     factor::Passcode,
     sealing::KeyId,
     step_up::{
-        Actor, AuditTrail, Beside, ChangeKind, Clock, EnrolmentRegistry, ListQuery, StoreError, TrailEvent,
-        TrailPage, TrailQuery,
+        Actor, AuditTrail, Beside, ChangeKind, Clock, EditDenial, EnrolmentRegistry, ListQuery, StoreError,
+        TrailEvent, TrailPage, TrailQuery,
     },
     types::{FactorId, SubjectId, UnixTime},
 };
@@ -52,6 +52,12 @@ pub enum LeadsTo {
     Enrolled,
     /// Anybody.
     Anybody,
+}
+
+impl From<EditDenial> for AdminError {
+    fn from(denial: EditDenial) -> Self {
+        Self::Store(denial.into())
+    }
 }
 
 /// What a reset removed.
@@ -190,9 +196,7 @@ where
     pub async fn reset(&self, subject: &SubjectId) -> Result<Reset, AdminError> {
         let before = self.store.status(subject).await?;
         if before.alias_of.is_some() {
-            return Err(
-                StoreError::Refused("that name is an alias; reset the subject that it leads to").into()
-            );
+            return Err(EditDenial::ResetOfAlias.into());
         }
         // Locks first: to remove the factors forgets them as well, and would not say so.
         let unlocked = self.unlock(subject).await?;
@@ -215,13 +219,11 @@ where
         leads_to: LeadsTo,
     ) -> Result<(), AdminError> {
         if alias == subject {
-            let rule = "the two names are one subject already: only their spelling differs";
-            return Err(StoreError::Refused(rule).into());
+            return Err(EditDenial::SameSubject.into());
         }
         let status = self.store.status(subject).await?;
         if status.alias_of.is_some() {
-            let rule = "the subject is an alias itself; name the subject that it leads to";
-            return Err(StoreError::Refused(rule).into());
+            return Err(EditDenial::AliasOfAlias.into());
         }
         if leads_to == LeadsTo::Enrolled && !status.is_enrolled() {
             return Err(AdminError::NotEnrolled { subject: subject.clone() });

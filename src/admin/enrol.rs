@@ -9,7 +9,7 @@ use crate::{
         Factor, PresentedRecoveryCode, recovery_code_text,
         totp::{Totp, TotpParameters},
     },
-    step_up::{NewFactor, StoreError},
+    step_up::{EditDenial, NewFactor, StoreError},
     types::{
         FactorId, Secret, SubjectId, UnixTime,
         limits::{LABEL_BYTES_MAX, RECOVERY_CODE_BYTES, RECOVERY_CODES, TOTP_SECRET_BYTES},
@@ -89,8 +89,7 @@ pub(super) fn prepare(new: NewEnrolment, now: UnixTime) -> Result<(NewFactor, Sh
         Some(secret) => secret,
         None => random_secret()?,
     };
-    let totp = Totp::new(new.parameters, &secret)
-        .map_err(|_| StoreError::Refused("a TOTP secret must have 16 to 128 bytes (128 bits or more)"))?;
+    let totp = Totp::new(new.parameters, &secret).map_err(|_| EditDenial::BadSecret)?;
     let shown = Shown {
         secret_base32: totp.secret_base32(),
         otpauth_uri: totp.otpauth_uri(&new.issuer, &new.account),
@@ -114,12 +113,10 @@ fn is_legible(c: char) -> bool {
 }
 
 /// A label as it is kept: trimmed, and none if it is empty.
-pub(super) fn checked_label(label: Option<String>) -> Result<Option<String>, StoreError> {
+pub fn checked_label(label: Option<String>) -> Result<Option<String>, EditDenial> {
     let label = label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
     if label.as_ref().is_some_and(|l| l.len() > LABEL_BYTES_MAX || !l.chars().all(is_legible)) {
-        return Err(StoreError::Refused(
-            "a label must be at most 64 bytes long, of characters that are visible",
-        ));
+        return Err(EditDenial::BadLabel);
     }
     Ok(label)
 }

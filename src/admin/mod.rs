@@ -13,7 +13,7 @@ mod moving;
 mod status;
 
 pub use change::{AdminError, Administration, LeadsTo, Reset};
-pub use enrol::{Enrolled, NewEnrolment, RecoveryCodes};
+pub use enrol::{Enrolled, NewEnrolment, RecoveryCodes, checked_label};
 pub use export::{ExportFile, ExportSummary};
 pub use moving::{BadRow, DoneRow, ImportSummary, Rehearsal, RowOutcome};
 pub use status::{ListedName, NamePage, StatusReport, device_json, event_json, name_json};

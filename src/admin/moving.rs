@@ -18,7 +18,10 @@ use super::{
 use crate::{
     factor::totp::{Totp, TotpFault},
     identity::{UsernameFault, fold_username},
-    step_up::{AuditTrail, ChangeKind, Clock, EnrolmentRegistry, NewFactor, StoreError, TakenOver, Takeover},
+    step_up::{
+        AuditTrail, ChangeKind, Clock, EditDenial, EnrolmentRegistry, NewFactor, StoreError, TakenOver,
+        Takeover,
+    },
     types::{
         FactorId, SubjectId,
         limits::{IMPORTS_AT_ONCE, TOTP_SECRET_BYTES_MIN},
@@ -162,6 +165,12 @@ impl From<StoreError> for Stop {
             | StoreError::Overloaded
             | StoreError::Failed(_) => Self::All(error.into()),
         }
+    }
+}
+
+impl From<EditDenial> for Stop {
+    fn from(denial: EditDenial) -> Self {
+        Self::Row(denial.to_string())
     }
 }
 

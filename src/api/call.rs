@@ -14,10 +14,10 @@ use super::{
     server::{ApiSettings, PREFIX},
 };
 use crate::{
-    admin::{AdminError, Administration, LeadsTo, NewEnrolment, device_json, event_json, name_json},
+    admin::{Administration, LeadsTo, NewEnrolment, device_json, event_json, name_json},
     factor::{Passcode, totp::decode_base32},
     identity::fold_username,
-    step_up::{Beside, ListCursor, ListQuery, StoreError, TrailQuery},
+    step_up::{Beside, ListCursor, ListQuery, TrailQuery},
     store::Store,
     telemetry::SystemClock,
     types::{FactorId, SubjectId},
@@ -144,29 +144,26 @@ impl Call {
         let body = match self {
             Self::Document => Value::Null,
             Self::List(query) => {
-                let page = admin.list(&query).await.map_err(of_query)?;
+                let page = admin.list(&query).await?;
                 let names: Vec<Value> = page.names.iter().map(name_json).collect();
                 json!({ "subjects": names, "next_cursor": page.next.map(|cursor| cursor.0) })
             }
             Self::ShowAudit(query) => {
-                let page = admin.trail(&query).await.map_err(of_query)?;
+                let page = admin.trail(&query).await?;
                 let events: Vec<Value> = page.events.iter().map(event_json).collect();
                 json!({ "events": events, "next_before": page.next })
             }
             Self::Show(subject) => admin.status(&subject).await?.to_json(),
             Self::Enrol { typed, subject, new } => return enrol(&admin, settings, typed, subject, new).await,
             Self::Confirm { subject, factor, passcode } => {
-                there_is(&admin, &subject, &factor).await?;
                 let factors = admin.confirm(&subject, &factor, &passcode, Beside::Any).await?;
                 json!({ "subject": subject.as_str(), "factor_id": factor.as_str(), "factors": factors })
             }
             Self::Rename { subject, factor, label } => {
-                there_is(&admin, &subject, &factor).await?;
                 let label = admin.rename_factor(&subject, &factor, label).await?;
                 json!({ "subject": subject.as_str(), "factor_id": factor.as_str(), "label": label })
             }
             Self::Remove { subject, factor } => {
-                there_is(&admin, &subject, &factor).await?;
                 let factors = admin.remove_factor(&subject, &factor).await?;
                 json!({ "subject": subject.as_str(), "factor_id": factor.as_str(), "factors": factors })
             }
@@ -239,19 +236,4 @@ async fn enrol(
     let name = utf8_percent_encode(subject.as_str(), &UNRESERVED);
     let location = format!("{PREFIX}/subjects/{name}/factors/{}", enrolled.factor_id);
     Ok(Answer { status: StatusCode::CREATED, body: enrolled.to_json(&subject), location: Some(location) })
-}
-
-/// A factor that is not there is told from a change that is refused. If it goes meanwhile, it is a refusal after all.
-async fn there_is(admin: &Admin<'_>, subject: &SubjectId, factor: &FactorId) -> Result<(), Problem> {
-    let report = admin.status(subject).await?;
-    let is_there = report.status().factors.iter().any(|known| known.id == factor.as_str());
-    if is_there { Ok(()) } else { Err(Problem::NoSuchFactor) }
-}
-
-/// What is refused of a question is the question.
-fn of_query(error: AdminError) -> Problem {
-    match error {
-        AdminError::Store(StoreError::Refused(rule)) => Problem::Unsuitable(rule.to_owned()),
-        error => error.into(),
-    }
 }

@@ -11,7 +11,10 @@ use http::{
 use serde_json::json;
 
 use super::access::{AccessFault, Right};
-use crate::{admin::AdminError, step_up::StoreError};
+use crate::{
+    admin::AdminError,
+    step_up::{EditDenial, StoreError},
+};
 
 /// Seconds after which a client may try again when the store is out of order.
 const RETRY_AFTER_OUTAGE_SECS: u64 = 5;
@@ -80,6 +83,8 @@ pub(super) const NAMES: [&str; 15] = [
 /// A row of the table: status, name in the document, what it is in few words.
 type Row = (StatusCode, &'static str, &'static str);
 
+const NOT_FOUND: Row = (StatusCode::NOT_FOUND, "NotFound", "There is no such thing");
+const UNSUITABLE: Row = (StatusCode::UNPROCESSABLE_ENTITY, "Unsuitable", "A value is not suitable");
 const UNAVAILABLE: Row =
     (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "The store does not answer at the moment");
 
@@ -100,9 +105,7 @@ impl Problem {
             Self::MayNot(_) | Self::FromPage => {
                 (StatusCode::FORBIDDEN, "Forbidden", "The caller may not do that")
             }
-            Self::NoSuchPath | Self::NoSuchFactor | Self::NoSuchDevice | Self::NoSuchAlias => {
-                (StatusCode::NOT_FOUND, "NotFound", "There is no such thing")
-            }
+            Self::NoSuchPath | Self::NoSuchFactor | Self::NoSuchDevice | Self::NoSuchAlias => NOT_FOUND,
             Self::MethodNotAllowed(_) => {
                 (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "There is no such method here")
             }
@@ -111,9 +114,7 @@ impl Problem {
             Self::NotJson => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "NotJson", "The body is of another media type")
             }
-            Self::Unsuitable(_) | Self::Admin(AdminError::WrongPasscode) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "Unsuitable", "A value is not suitable")
-            }
+            Self::Unsuitable(_) | Self::Admin(AdminError::WrongPasscode) => UNSUITABLE,
             Self::Stopping => UNAVAILABLE,
             Self::Interrupted(_) | Self::Admin(AdminError::File(_)) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "Failed", "The gateway failed")
@@ -213,7 +214,35 @@ fn of_store(error: &StoreError) -> Row {
         StoreError::Malformed { .. } | StoreError::Sealed { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "Unreadable", "A record of the subject cannot be read")
         }
-        StoreError::Refused(_) => REFUSED,
+        StoreError::Refused(denial) => of_denial(*denial),
+    }
+}
+
+fn of_denial(denial: EditDenial) -> Row {
+    match denial {
+        EditDenial::NoSuchFactor => NOT_FOUND,
+        EditDenial::BadSearch | EditDenial::BadCursor | EditDenial::OldCursor | EditDenial::BadPlace => {
+            UNSUITABLE
+        }
+        EditDenial::Contended => UNAVAILABLE,
+        EditDenial::TooManyFactors
+        | EditDenial::TooManyCodes
+        | EditDenial::TakenId
+        | EditDenial::NotPending
+        | EditDenial::Waits
+        | EditDenial::IsPlain
+        | EditDenial::OthersCount
+        | EditDenial::NotEnrolled
+        | EditDenial::IsAlias
+        | EditDenial::ResetOfAlias
+        | EditDenial::IsEnrolled
+        | EditDenial::SameSubject
+        | EditDenial::AliasOfAlias
+        | EditDenial::BadLabel
+        | EditDenial::BadSecret
+        | EditDenial::BadDigest
+        | EditDenial::TooLong
+        | EditDenial::NoEvents => REFUSED,
     }
 }
 

@@ -10,10 +10,13 @@ use super::{
     respond,
 };
 use crate::{
-    admin::{AdminError, NewEnrolment},
+    admin::{AdminError, NewEnrolment, checked_label},
     factor::{Passcode, Presented},
     policy::Challenge,
-    step_up::{Beside, Clock as _, EnrolmentStore as _, Session, SessionStore as _, StoreError, verify_flow},
+    step_up::{
+        Beside, Clock as _, EditDenial, EnrolmentStore as _, Session, SessionStore as _, StoreError,
+        verify_flow,
+    },
     types::{
         FactorId, Secret,
         limits::{PENDING_MAX, PORTAL_CHANGES_MAX},
@@ -127,6 +130,45 @@ impl Portal {
         self.overview(session, page, StatusCode::CONFLICT).await
     }
 
+    /// The overview, with why a change was not made, as far as it is a rule that somebody can meet by a page.
+    async fn deny(&self, session: &Session, error: AdminError) -> Result<Response<Bytes>, Failure> {
+        let texts = &self.settings.texts;
+        let AdminError::Store(StoreError::Refused(denial)) = error else { return Err(error.into()) };
+        match denial {
+            EditDenial::TooManyFactors => self.refuse(session, &texts.full).await,
+            EditDenial::NoSuchFactor => {
+                let page = Page::of(self, Some(session)).with_problem(&texts.gone);
+                self.overview(session, page, StatusCode::NOT_FOUND).await
+            }
+            EditDenial::NotPending => self.refuse(session, &texts.not_pending).await,
+            EditDenial::Waits => self.refuse(session, &texts.waiting).await,
+            EditDenial::NotEnrolled => self.refuse(session, &texts.no_factors).await,
+            EditDenial::BadLabel => self.refuse(session, &texts.bad_label).await,
+            EditDenial::IsPlain => {
+                let why = "this app was set up by the site itself, and can be changed there alone";
+                Err(Failure::Plain(StatusCode::CONFLICT, why))
+            }
+            // By then the session has not shown a factor that counts.
+            EditDenial::OthersCount => Err(Failure::SignedOut),
+            EditDenial::TooManyCodes
+            | EditDenial::TakenId
+            | EditDenial::IsAlias
+            | EditDenial::ResetOfAlias
+            | EditDenial::IsEnrolled
+            | EditDenial::SameSubject
+            | EditDenial::AliasOfAlias
+            | EditDenial::BadSecret
+            | EditDenial::BadDigest
+            | EditDenial::TooLong
+            | EditDenial::BadSearch
+            | EditDenial::BadCursor
+            | EditDenial::OldCursor
+            | EditDenial::BadPlace
+            | EditDenial::NoEvents
+            | EditDenial::Contended => Err(error.into()),
+        }
+    }
+
     /// Makes a factor that waits for its confirmation. Beside another one, a fresh code is asked for: a session that
     /// somebody took over is no reason to let him stay.
     async fn add(
@@ -142,8 +184,9 @@ impl Portal {
             issuer: self.issuer.clone(),
             account: session.subject.as_str().to_owned(),
         };
-        if new.label.as_ref().is_some_and(|label| label.len() > crate::types::limits::LABEL_BYTES_MAX) {
-            return self.refuse(session, &self.settings.texts.bad_label).await;
+        // Before a code is spent on it.
+        if let Err(denial) = checked_label(new.label.clone()) {
+            return self.deny(session, denial.into()).await;
         }
         if session.is_verified()
             && let Err(challenge) = self.verify(session, form).await?
@@ -158,10 +201,7 @@ impl Portal {
                 self.go_on(secret, &Session { proposed, ..session.clone() }).await?;
                 Ok(respond::redirect(self, &format!("factors/{}", new.factor_id)))
             }
-            Err(AdminError::Store(StoreError::Refused(_))) => {
-                self.refuse(session, &self.settings.texts.full).await
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => self.deny(session, error).await,
         }
     }
 
@@ -174,10 +214,7 @@ impl Portal {
         let admin = self.administration(&session.subject);
         let enrolled = match admin.pending(&session.subject, id, &self.issuer).await {
             Ok(enrolled) => enrolled,
-            Err(AdminError::Store(StoreError::Refused(_))) => {
-                return self.refuse(session, &self.settings.texts.not_pending).await;
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => return self.deny(session, error).await,
         };
         let page = Page { problem: problem.map(str::to_owned), ..Page::of(self, Some(session)) };
         let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
@@ -206,10 +243,7 @@ impl Portal {
             Err(AdminError::WrongPasscode) => {
                 self.set_up(session, id, Some(&self.settings.texts.wrong_code)).await
             }
-            Err(AdminError::Store(StoreError::Refused(_))) => {
-                self.refuse(session, &self.settings.texts.not_pending).await
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => self.deny(session, error).await,
         }
     }
 
@@ -222,10 +256,7 @@ impl Portal {
         let label = Some(form.text("label").to_owned());
         match self.administration(&session.subject).rename_factor(&session.subject, id, label).await {
             Ok(_) => Ok(respond::redirect(self, "?done=renamed")),
-            Err(AdminError::Store(StoreError::Refused(_))) => {
-                self.refuse(session, &self.settings.texts.bad_label).await
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => self.deny(session, error).await,
         }
     }
 
@@ -256,8 +287,7 @@ impl Portal {
                 self.go_on_with_factors(secret, session).await?;
                 Ok(respond::redirect(self, "?done=removed"))
             }
-            Err(AdminError::Store(StoreError::Refused(_))) => Err(NOT_FOUND),
-            Err(error) => Err(error.into()),
+            Err(error) => self.deny(session, error).await,
         }
     }
 
@@ -288,10 +318,7 @@ impl Portal {
         }
         let codes = match admin.new_recovery_codes(&session.subject).await {
             Ok(codes) => codes,
-            Err(AdminError::Store(StoreError::Refused(_))) => {
-                return self.refuse(session, &self.settings.texts.no_factors).await;
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => return self.deny(session, error).await,
         };
         let page = RecoveryCodesPage::of(Page::of(self, Some(session)), codes.texts().collect());
         Ok(respond::page(StatusCode::OK, &page)?)

@@ -77,6 +77,7 @@ pub struct Texts {
     pub devices_hint: String,
     pub devices_title: String,
     pub full: String,
+    pub gone: String,
     pub not_pending: String,
     pub bad_label: String,
 }
@@ -154,8 +155,9 @@ impl Default for Texts {
             done_forgotten: "The device was forgotten.".into(),
             done_signed_out: "You have signed out.".into(),
             full: "There are as many authenticator apps as there may be. Remove one first.".into(),
+            gone: "There is no such authenticator app any more.".into(),
             not_pending: "This app waited for too long, or is set up already. Please add it again.".into(),
-            bad_label: "The name is too long.".into(),
+            bad_label: "The name is too long, or has characters that cannot be seen.".into(),
         }
     }
 }

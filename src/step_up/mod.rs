@@ -4,6 +4,7 @@
 //! only for a [`Clearance`](crate::policy::Clearance); a store that cannot answer is an error, and an
 //! error never releases.
 
+mod denial;
 mod device;
 mod flow;
 mod meter;
@@ -18,6 +19,7 @@ mod throttle;
 mod trail;
 mod withheld;
 
+pub use denial::EditDenial;
 pub use device::{
     DeviceRequest, DeviceStore, DeviceToken, PresentedDevice, StoredDevice, X_TFA_DEVICE, X_TFA_REMEMBER,
 };

@@ -4,6 +4,7 @@ use std::{future::Future, net::IpAddr};
 
 use bytes::Bytes;
 
+use super::EditDenial;
 use crate::{
     factor::{PresentedRecoveryCode, RecoveryCode},
     headers::TraceId,
@@ -55,8 +56,8 @@ pub enum StoreError {
     #[error("the store failed")]
     Failed(#[source] Source),
     /// A change that its rules do not allow: nothing was changed.
-    #[error("{0}")]
-    Refused(&'static str),
+    #[error(transparent)]
+    Refused(#[from] EditDenial),
 }
 
 /// What a store has under a name.

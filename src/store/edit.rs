@@ -11,29 +11,12 @@ use super::{
 use crate::{
     factor::{Factor, Matched, PresentedRecoveryCode},
     sealing::KeyRing,
-    step_up::{Beside, NewFactor, StoreError},
+    step_up::{Beside, EditDenial, NewFactor, StoreError},
     types::{
         FactorId, SubjectId, UnixTime,
         limits::{FACTORS_MAX, PENDING_MAX, PENDING_SECS_MAX, RECOVERY_CODES_MAX},
     },
 };
-
-/// A subject has as many factors as it may have.
-const TOO_MANY: StoreError =
-    StoreError::Refused("a subject may have at most 5 factors; remove one, or enrol another subject");
-/// A factor's name is in use.
-const TAKEN: StoreError = StoreError::Refused("the subject has a factor of that id already");
-/// A name that is an alias has no factors of its own.
-const IS_ALIAS: StoreError =
-    StoreError::Refused("that name is an alias; work on the subject, or remove the alias first");
-/// A name that has factors is no alias.
-const IS_ENROLLED: StoreError =
-    StoreError::Refused("that name is enrolled itself, so that it cannot be an alias; disable it first");
-const NOT_PENDING: StoreError =
-    StoreError::Refused("no factor of that id waits for its confirmation; it may have waited for too long");
-const OTHERS_COUNT: StoreError = StoreError::Refused("a factor was set up meanwhile; sign in with it");
-const NOT_ENROLLED: StoreError = StoreError::Refused("the subject is not enrolled");
-const NO_FACTOR: StoreError = StoreError::Refused("the subject has no factor of that id");
 
 /// A step that was used: a factor was confirmed with it, or another system accepted it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,10 +122,13 @@ impl Editor<'_> {
 
     /// The factor that waits under an id.
     pub(super) fn pending(self, id: &FactorId, now: UnixTime) -> Result<Factor, StoreError> {
-        let record = self.fields.get(&fields::pending(id)).ok_or(NOT_PENDING)?;
+        let Some(record) = self.fields.get(&fields::pending(id)) else {
+            let counts = self.fields.contains_key(&fields::factor(id));
+            return Err(if counts { EditDenial::NotPending } else { EditDenial::NoSuchFactor }.into());
+        };
         let factor = record::open(self.ring, self.subject, id, State::Pending, record)?;
         if factor.enrolled_at.is_none_or(|since| is_over(since, now)) {
-            return Err(NOT_PENDING);
+            return Err(EditDenial::NotPending.into());
         }
         Ok(factor)
     }
@@ -150,7 +136,7 @@ impl Editor<'_> {
     /// Makes a factor count that a passcode has confirmed. Answers how many there are then.
     pub(super) fn confirm(self, confirmed: &Matched, beside: Beside, now: UnixTime) -> Edit<usize> {
         if beside == Beside::None && fields::factors(self.fields) > 0 {
-            return Err(OTHERS_COUNT);
+            return Err(EditDenial::OthersCount.into());
         }
         let id = confirmed.factor();
         let Factor { id: _, label, enrolled_at: _, totp } = self.pending(id, now)?;
@@ -172,7 +158,7 @@ impl Editor<'_> {
         let mut after = self.fields.clone();
         let was_there = [fields::totp(id), fields::pending(id)].map(|name| after.remove(&name).is_some());
         if was_there == [false, false] {
-            return Err(NO_FACTOR);
+            return Err(self.unchanged(id).into());
         }
         let left = fields::factors(&after);
         if left == 0 {
@@ -186,7 +172,7 @@ impl Editor<'_> {
     /// Gives a factor that counts another name.
     pub(super) fn rename(self, id: &FactorId, label: Option<String>) -> Edit<()> {
         let name = fields::totp(id);
-        let record = self.fields.get(&name).ok_or(NO_FACTOR)?;
+        let record = self.fields.get(&name).ok_or_else(|| self.unchanged(id))?;
         let factor = record::open(self.ring, self.subject, id, State::Active, record)?;
         let resealed = self.seal_again(Factor { label, ..factor }, State::Active)?;
         let mut after = self.fields.clone();
@@ -204,10 +190,10 @@ impl Editor<'_> {
     /// Puts these recovery codes in the place of those that there are.
     pub(super) fn replace_recovery_codes(self, set: &FactorId, codes: &[PresentedRecoveryCode]) -> Edit<()> {
         if codes.len() > RECOVERY_CODES_MAX {
-            return Err(StoreError::Refused("a subject may have at most 20 recovery codes"));
+            return Err(EditDenial::TooManyCodes.into());
         }
         if fields::factors(self.fields) == 0 {
-            return Err(NOT_ENROLLED);
+            return Err(EditDenial::NotEnrolled.into());
         }
         let mut after = self.fields.clone();
         after.retain(|name, _| !matches!(Field::of(name), Field::Recovery(_)));
@@ -222,7 +208,7 @@ impl Editor<'_> {
     /// Makes the name another name of a subject.
     pub(super) fn add_alias(self, of: &SubjectId) -> Edit<()> {
         if self.fields.keys().any(|name| Field::of(name) != Field::Alias) {
-            return Err(IS_ENROLLED);
+            return Err(EditDenial::IsEnrolled.into());
         }
         let after = Fields::from([(ALIAS_OF.to_owned(), of.as_str().as_bytes().to_vec())]);
         Ok((Change::to(self.fields, after), ()))
@@ -271,8 +257,19 @@ impl Editor<'_> {
         record::seal(self.ring, self.subject, &id, state, &new)
     }
 
+    /// Why there is no factor of that id that could be changed.
+    fn unchanged(self, id: &FactorId) -> EditDenial {
+        if self.fields.contains_key(&fields::pending(id)) {
+            EditDenial::Waits
+        } else if self.fields.contains_key(&fields::factor(id)) {
+            EditDenial::IsPlain
+        } else {
+            EditDenial::NoSuchFactor
+        }
+    }
+
     fn check_is_no_alias(self) -> Result<(), StoreError> {
-        if self.fields.contains_key(ALIAS_OF) { Err(IS_ALIAS) } else { Ok(()) }
+        if self.fields.contains_key(ALIAS_OF) { Err(EditDenial::IsAlias.into()) } else { Ok(()) }
     }
 
     /// A name for a factor, if there is room for one more.
@@ -281,10 +278,10 @@ impl Editor<'_> {
         if let Some(id) = &new.id
             && self.fields.contains_key(&fields::totp(id))
         {
-            return Err(TAKEN);
+            return Err(EditDenial::TakenId.into());
         }
         if fields::factors(self.fields) >= FACTORS_MAX {
-            return Err(TOO_MANY);
+            return Err(EditDenial::TooManyFactors.into());
         }
         match &new.id {
             Some(id) => Ok(id.clone()),

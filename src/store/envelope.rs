@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     sealing::{KeyId, KeyRing, NONCE_BYTES, Sealed},
-    step_up::StoreError,
+    step_up::{EditDenial, StoreError},
 };
 
 const VERSION: u8 = 1;
@@ -22,9 +22,7 @@ struct Envelope {
 pub(crate) fn seal(ring: &KeyRing, associated_data: &[u8], plain: &[u8]) -> Result<String, StoreError> {
     let mut nonce = [0; NONCE_BYTES];
     getrandom::fill(&mut nonce).map_err(|error| StoreError::Failed(error.into()))?;
-    let sealed = ring
-        .seal(associated_data, nonce, plain)
-        .ok_or(StoreError::Refused("the record is too long to be sealed"))?;
+    let sealed = ring.seal(associated_data, nonce, plain).ok_or(EditDenial::TooLong)?;
     let envelope = Envelope {
         v: VERSION,
         kid: sealed.key_id.as_str().into(),

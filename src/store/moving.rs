@@ -13,11 +13,9 @@ use super::{
 use crate::{
     factor::{Factor, PresentedRecoveryCode, RecoveryCode, totp::decode_base32},
     policy::lockout::Ledger,
-    step_up::{Departing, StoreError, TakenCode, TakenOver, Takeover},
+    step_up::{Departing, EditDenial, StoreError, TakenCode, TakenOver, Takeover},
     types::{SubjectId, limits::RECOVERY_CODES_MAX},
 };
-
-const TOO_MANY_CODES: StoreError = StoreError::Refused("a subject may have at most 20 recovery codes");
 
 impl Editor<'_> {
     /// Adds a factor from elsewhere with its recovery codes, and spends its last used step, unless the subject has that
@@ -71,7 +69,11 @@ impl Editor<'_> {
             };
             after.insert(fields::recovery(&id), record.into_bytes());
         }
-        if fields::recovery_codes(after) > RECOVERY_CODES_MAX { Err(TOO_MANY_CODES) } else { Ok(()) }
+        if fields::recovery_codes(after) > RECOVERY_CODES_MAX {
+            Err(EditDenial::TooManyCodes.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn has_code(self, fields: &Fields, presented: &PresentedRecoveryCode) -> Result<bool, StoreError> {

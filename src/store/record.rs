@@ -13,7 +13,7 @@ use crate::{
         totp::{Algorithm, Totp, TotpParameters, decode_base32},
     },
     sealing::{KeyId, KeyRing, NONCE_BYTES, Sealed},
-    step_up::{NewFactor, StoreError},
+    step_up::{EditDenial, NewFactor, StoreError},
     types::{FactorId, SubjectId, UnixTime},
 };
 
@@ -73,9 +73,7 @@ pub(super) fn seal(
         key_id: ring.current_id().clone(),
     };
     let bound = associated_data(subject, id, state, &described);
-    let sealed = ring
-        .seal(&bound, nonce, new.totp.expose_secret())
-        .ok_or(StoreError::Refused("the secret is too long to be sealed"))?;
+    let sealed = ring.seal(&bound, nonce, new.totp.expose_secret()).ok_or(EditDenial::TooLong)?;
     let record = Record {
         v: VERSION,
         r#type: "totp".into(),

@@ -11,7 +11,7 @@ use super::{envelope, record::malformed};
 use crate::{
     factor::{PresentedRecoveryCode, RecoveryCode},
     sealing::{KeyId, KeyRing},
-    step_up::StoreError,
+    step_up::{EditDenial, StoreError},
     types::{FactorId, Secret, SubjectId},
 };
 
@@ -40,7 +40,7 @@ pub(super) fn seal_digest(
     salted: &[u8],
 ) -> Result<String, StoreError> {
     if salted.len() != SALT_BYTES + DIGEST_BYTES {
-        return Err(StoreError::Refused("a recovery code's digest must have 48 bytes, its salt included"));
+        return Err(EditDenial::BadDigest.into());
     }
     envelope::seal(ring, &associated_data(subject, id), salted)
 }

@@ -12,8 +12,8 @@ use crate::{
     identity::fold_username,
     policy::lockout::Ledger,
     step_up::{
-        Beside, Departing, EnrolmentRegistry, ListPage, ListQuery, NewFactor, StoreError, SubjectStatus,
-        TakenOver, Takeover,
+        Beside, Departing, EditDenial, EnrolmentRegistry, ListPage, ListQuery, NewFactor, StoreError,
+        SubjectStatus, TakenOver, Takeover,
     },
     types::{FactorId, SubjectId, UnixTime},
 };
@@ -48,7 +48,7 @@ impl Store {
                 return Ok(answer);
             }
         }
-        Err(StoreError::Refused("others change this subject all the time; try again"))
+        Err(EditDenial::Contended.into())
     }
 
     /// One edit, with keys that were added since the key file was read, too.
@@ -152,9 +152,7 @@ impl EnrolmentRegistry for Store {
 
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
         let containing = query.containing.as_deref().filter(|text| !text.trim().is_empty());
-        let containing = containing.map(fold_username).transpose().map_err(|_| {
-            StoreError::Refused("what is searched for must be part of a user name: no control characters")
-        })?;
+        let containing = containing.map(fold_username).transpose().map_err(|_| EditDenial::BadSearch)?;
         let query =
             ListQuery { containing: containing.map(|text| text.as_str().to_owned()), ..query.clone() };
         match &self.backend {

@@ -1,14 +1,14 @@
 //! The audit trail, in whichever store there is.
 
 use super::{Backend, Store, trail_record};
-use crate::step_up::{AuditTrail, StoreError, TrailEvent, TrailPage, TrailQuery};
+use crate::step_up::{AuditTrail, EditDenial, StoreError, TrailEvent, TrailPage, TrailQuery};
 
 impl Store {
     /// Keeps an audit event of a grant, as a line of JSON, for whoever reads the stream. The embedded store has none.
     pub async fn keep_event(&self, event: &str) -> Result<(), StoreError> {
         match &self.backend {
             Backend::Redis(store) => store.keep_event(event).await,
-            Backend::Embedded(_) => Err(StoreError::Refused("the embedded store keeps no events")),
+            Backend::Embedded(_) => Err(EditDenial::NoEvents.into()),
         }
     }
 }

@@ -137,6 +137,9 @@ on_both_stores! {
         let codes = Passcodes::of(secret);
         let wrong = json!({ "code": codes.wrong(now, 1)[0] });
         assert!(desk.refused("POST", &format!("{factor}/confirm"), Some(wrong), 422).contains("does not fit"));
+        let label = json!({ "label": "x" });
+        assert!(desk.refused("PATCH", &factor, Some(label.clone()), 409).contains("confirm it first"));
+        desk.refused("PATCH", "/subjects/alice/factors/nowhere", Some(label), 404);
         let confirmed = desk.ok("POST", &format!("{factor}/confirm"), Some(json!({ "code": codes.at(now) })));
         assert_eq!(confirmed, json!({ "subject": "alice", "factor_id": id, "factors": 1 }));
         assert_challenge(&desk.stage.send(&TokenRequest::alice()), Challenge::CodeWanted);

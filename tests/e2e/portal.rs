@@ -219,6 +219,28 @@ on_both_stores! {
         assert_status(&visitor.confirm(&id, &Passcodes::of(&secret).at(stage.clock.now())), 303);
     }
 
+    fn what_is_refused_is_told_as_it_is_and_costs_no_code(store: StoreKind) {
+        let (mut stage, _) = stage(store);
+        let person = stage.enrol("alice");
+        let origin = serve_pages(&mut stage);
+        let mut visitor = Visitor::new(&stage, &origin);
+        assert_status(&visitor.sign_in("alice", "passw0rd", &person.code()), 303);
+        let token = visitor.form_token();
+        let fresh = person.next_code();
+        for label in ["x".repeat(65), "phone\u{202e}".to_owned()] {
+            let form = [("form_token", token.as_str()), ("label", &label), ("code", &fresh)];
+            let answer = visitor.post("factors", &form);
+            assert_status(&answer, 409);
+            assert!(answer.text().contains("characters that cannot be seen"), "{answer:?}");
+        }
+        for (page, code) in [("rename", ""), ("confirm", "123456"), ("remove", &fresh)] {
+            let form = [("form_token", token.as_str()), ("label", "x"), ("code", code)];
+            let answer = visitor.post(&format!("factors/nowhere/{page}"), &form);
+            assert_status(&answer, 404);
+            assert!(answer.text().contains("no such authenticator app"), "{answer:?}");
+        }
+    }
+
     fn who_has_signed_out_stays_so_whatever_is_under_way(store: StoreKind) {
         let (stage, origin) = stage(store);
         for _ in 0..5 {

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::{super::trail_record, EmbeddedStore, failed};
 use crate::{
-    step_up::{StoreError, TrailPage, TrailQuery},
+    step_up::{EditDenial, StoreError, TrailPage, TrailQuery},
     types::{SubjectId, limits::TRAIL_EVENTS_MAX},
 };
 
@@ -42,7 +42,7 @@ impl EmbeddedStore {
         let before = match query.before.as_deref().map(str::parse::<i64>) {
             None => i64::MAX,
             Some(Ok(before)) => before,
-            Some(Err(_)) => return Err(StoreError::Refused("the place must be one that a page ended with")),
+            Some(Err(_)) => return Err(EditDenial::BadPlace.into()),
         };
         let (subject, limit) = (query.subject.clone(), query.limit);
         let rows = self

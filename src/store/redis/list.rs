@@ -11,12 +11,11 @@ use super::{
 };
 use crate::{
     identity::fold_username,
-    step_up::{ListCursor, ListPage, ListQuery, NameSummary, StoreError},
+    step_up::{EditDenial, ListCursor, ListPage, ListQuery, NameSummary, StoreError},
 };
 
 /// Keys that one step of a `SCAN` looks at: a millisecond of Redis's time.
 const SCANNED_AT_ONCE: usize = 1000;
-const NO_CURSOR: StoreError = StoreError::Refused("the cursor must be one that a page ended with");
 
 /// Where a page goes on.
 struct Place<'a> {
@@ -28,15 +27,14 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn parse(cursor: Option<&ListCursor>, masters: Option<&'a [Address]>) -> Result<Self, StoreError> {
         let Some(ListCursor(text)) = cursor else { return Ok(Self { masters, cursor: 0 }) };
-        let number = |text: &str| text.parse::<u64>().map_err(|_| NO_CURSOR);
+        let number = |text: &str| text.parse::<u64>().map_err(|_| EditDenial::BadCursor);
         let Some(masters) = masters else { return Ok(Self { masters, cursor: number(text)? }) };
-        let (master, cursor) = text.rsplit_once('/').ok_or(NO_CURSOR)?;
+        let (master, cursor) = text.rsplit_once('/').ok_or(EditDenial::BadCursor)?;
         let cursor = number(cursor)?;
-        let master = Address::parse(master).ok_or(NO_CURSOR)?;
+        let master = Address::parse(master).ok_or(EditDenial::BadCursor)?;
         let at = masters.iter().position(|other| *other == master);
         let left = at.and_then(|at| masters.get(at..));
-        let left =
-            left.ok_or(StoreError::Refused("the cluster has changed: list again from the beginning"))?;
+        let left = left.ok_or(EditDenial::OldCursor)?;
         Ok(Self { masters: Some(left), cursor })
     }
 

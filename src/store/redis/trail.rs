@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{super::trail_record, RedisStore, keys};
 use crate::{
-    step_up::{StoreError, TrailPage, TrailQuery},
+    step_up::{EditDenial, StoreError, TrailPage, TrailQuery},
     types::limits::{AUDIT_EVENTS_MAX, TRAIL_EVENTS_MAX},
 };
 
@@ -38,7 +38,7 @@ impl RedisStore {
     pub(in super::super) async fn trail(&self, query: &TrailQuery) -> Result<TrailPage, StoreError> {
         let mut page = TrailPage::default();
         if query.before.as_deref().is_some_and(|before| !is_id(before)) {
-            return Err(StoreError::Refused("the place must be one that a page ended with"));
+            return Err(EditDenial::BadPlace.into());
         }
         let mut before = query.before.as_ref().map_or_else(|| "+".to_owned(), |before| format!("({before}"));
         loop {
