@@ -19,9 +19,10 @@
 //!
 //! # Layers
 //!
-//! 0 [`types`]; 1 [`factor`], [`headers`], [`identity`], [`oauth`], [`pem`], [`sealing`]; 2 [`policy`]; 3 [`step_up`];
-//! 4 [`store`], [`telemetry`], [`upstream`]; 5 [`admin`]; 6 [`api`], [`edge`], [`portal`]; 7 [`app`], [`cli`],
-//! [`config`]. A module imports lower layers only; `docs/architecture.md` has the picture and `tests/tidy.rs` holds it.
+//! 0 [`types`]; 1 [`factor`], [`headers`], [`identity`], [`oauth`], [`sealing`]; 2 [`policy`]; 3 [`step_up`]; between
+//! it and the adapters [`pem`]; 4 [`store`], [`telemetry`], [`upstream`]; 5 [`admin`]; 6 [`api`], [`edge`], [`portal`];
+//! 7 [`app`], [`cli`], [`config`]. A module imports lower layers only; `docs/architecture.md` has the picture and
+//! `tests/tidy.rs` holds it.
 
 pub mod admin;
 pub mod api;

@@ -1,4 +1,4 @@
-//! Layer 1: certificates in files, for whatever speaks TLS.
+//! Between layers 3 and 4: certificates in files, for whatever speaks TLS.
 
 use std::path::Path;
 
