@@ -69,8 +69,8 @@ impl Fixed {
 }
 
 fn is_fixed(key: &str) -> bool {
-    let is_below = |section: &&str| key.strip_prefix(*section).is_some_and(|rest| rest.starts_with('.'));
-    FIXED.iter().any(|section| key == *section || is_below(&section))
+    let is_below = |section: &str| key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+    FIXED.iter().any(|section| key == *section || is_below(section))
 }
 
 fn collect(key: &str, value: &Value, values: &mut BTreeMap<String, String>) {

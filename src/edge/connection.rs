@@ -139,7 +139,7 @@ where
         // Boxed: a connection without TLS does not hold the room for one with it.
         Some(tls) => {
             Box::pin(serve_tls(stream, &tls, peer, &settings, ending, share(&clients.requests), service))
-                .await
+                .await;
         }
     }
 }

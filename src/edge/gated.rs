@@ -147,8 +147,8 @@ impl Gateway {
         }
     }
 
-    /// Runs a flow whose withheld token would be revoked, in a task of its own, which nobody cancels. The gateway drains
-    /// when the last of them has ended.
+    /// Runs a flow whose withheld token would be revoked, in a task of its own, which nobody cancels. The gateway
+    /// drains when the last of them has ended.
     async fn to_the_end(
         self: &Rc<Self>,
         origin: Option<TokenOrigin>,

@@ -45,8 +45,8 @@ pub struct ListenSettings {
     pub header_timeout: Duration,
     /// Connections of one thread; more wait in the kernel.
     pub connections_max: usize,
-    /// Connections of one client (an IPv4 address, an IPv6 network of 64 bits) and thread, and requests of HTTP/2 in all
-    /// of them. Proxies that are trusted may have any number.
+    /// Connections of one client (an IPv4 address, an IPv6 network of 64 bits) and thread, and requests of HTTP/2 in
+    /// all of them. Proxies that are trusted may have any number.
     pub client_connections_max: usize,
     /// Bytes of a request's head.
     pub head_bytes_max: usize,

@@ -11,7 +11,8 @@ pub struct RequestFault {
     is_foreign: bool,
 }
 
-/// Parameters of RFC 6749, RFC 7521 and RFC 7636. Any other name may be a piece of a password whose `&` was not encoded.
+/// Parameters of RFC 6749, RFC 7521 and RFC 7636. Any other name may be a piece of a password whose `&` was not
+/// encoded.
 const KNOWN: [&str; 15] = [
     "assertion",
     "client_assertion",
