@@ -191,4 +191,5 @@ def main():
     print(json.dumps(results, indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()

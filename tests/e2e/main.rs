@@ -8,6 +8,7 @@ mod audit;
 mod cases;
 mod cli;
 mod clients;
+mod crowds;
 mod demo;
 mod devices;
 mod faults;
