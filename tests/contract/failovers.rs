@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tfa_gateway::{
@@ -17,16 +17,14 @@ use tfa_gateway::{
 };
 
 use crate::{
-    stand::{Stand, accepted, new_factor, present_at, run, subject, totp},
+    stand::{Stand, accepted, in_the_end, new_factor, present_at, run, subject, totp},
     support::{
-        Clock, PATIENCE, RedisServer,
+        Clock, RedisServer,
         site::{MASTER, Particulars, RedisSite, Topology, wait_until},
     },
 };
 
 const PEOPLE: usize = 60;
-/// How long a person waits after an error.
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 fn name(n: usize) -> String {
     format!("person-{n}")
@@ -163,19 +161,6 @@ fn under_load(stand: &mut Stand, happens: impl FnOnce(&mut Stand)) {
     });
 }
 
-/// What comes of what is tried again as long as it is an error: while there is no master, or nobody has a copy. A
-/// Sentinel may go on to order its servers about when the failover is over.
-async fn in_the_end(mut attempt: impl AsyncFnMut() -> Option<Settlement>) -> Settlement {
-    let since = Instant::now();
-    loop {
-        if let Some(settled) = attempt().await {
-            return settled;
-        }
-        assert!(since.elapsed() < PATIENCE, "it does not come back");
-        tokio::time::sleep(TRY_AGAIN_AFTER).await; // as people do
-    }
-}
-
 struct SetWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for SetWhenDropped<'_> {
@@ -225,10 +210,10 @@ fn a_master_that_the_sentinel_no_longer_names_is_left_even_if_it_answers() {
         let sentinel = stand.site().sentinel.as_ref().expect("a Sentinel");
         sentinel.cli(&["SENTINEL", "REMOVE", MASTER]);
         sentinel.cli(&["SENTINEL", "MONITOR", MASTER, "127.0.0.1", &new, "1"]);
-        let since = Instant::now();
-        while !matches!(store.load(&subject("alice")).await, Ok(Enrolment::Absent)) {
-            assert!(since.elapsed() < PATIENCE, "the old one is still asked");
-            tokio::time::sleep(TRY_AGAIN_AFTER).await;
-        }
+        in_the_end(async || {
+            let found = store.load(&subject("alice")).await;
+            matches!(found, Ok(Enrolment::Absent)).then_some(())
+        })
+        .await;
     });
 }

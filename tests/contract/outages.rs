@@ -11,7 +11,7 @@ use tfa_gateway::{
     step_up::{EnrolmentStore as _, StoreError},
 };
 
-use crate::stand::{Stand, StoreKind, accepted, subject};
+use crate::stand::{Stand, StoreKind, accepted, in_the_end, subject};
 
 /// Far more than a timeout of half a second, for a machine that is busy.
 const AT_MOST: Duration = Duration::from_secs(10);
@@ -24,7 +24,8 @@ fn impatient() -> Stand {
 
 #[test]
 fn a_killed_redis_is_an_error_and_the_first_read_after_its_return_succeeds() {
-    let mut stand = impatient();
+    // A Redis that is gone says so: no timeout is waited for, and a busy machine is no outage.
+    let mut stand = Stand::new(StoreKind::Redis);
     stand.enrol_alice();
     let opener = stand.opener();
     crate::stand::run(&opener, async |store| {
@@ -36,10 +37,7 @@ fn a_killed_redis_is_an_error_and_the_first_read_after_its_return_succeeds() {
         }
         assert!(since.elapsed() < AT_MOST, "{:?}", since.elapsed());
         stand.redis().restart();
-        while store.load(&subject("alice")).await.is_err() {
-            assert!(since.elapsed() < 3 * AT_MOST, "it does not come back");
-            tokio::task::yield_now().await;
-        }
+        in_the_end(async || store.load(&subject("alice")).await.ok()).await;
         // Restarted between two reads: the connection is dead, and nobody has noticed yet.
         stand.redis().kill();
         stand.redis().restart();
@@ -59,10 +57,7 @@ fn a_frozen_redis_is_a_timeout_and_then_works_again() {
         let loaded = store.load(&subject("alice")).await;
         assert!(matches!(loaded, Err(StoreError::TimedOut { after_ms: 500 })), "{loaded:?}");
         stand.redis().thaw();
-        let since = Instant::now();
-        while store.load(&subject("alice")).await.is_err() {
-            assert!(since.elapsed() < AT_MOST, "it does not come back");
-        }
+        in_the_end(async || store.load(&subject("alice")).await.ok()).await;
         assert_eq!(stand.present(store, "alice", &code).await.expect("settled"), accepted("f1"));
     });
 }

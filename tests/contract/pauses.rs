@@ -10,7 +10,7 @@ use tfa_gateway::{
 };
 
 use crate::{
-    stand::{Stand, StoreKind, accepted, run, subject},
+    stand::{Stand, StoreKind, accepted, in_the_end, run, subject},
     support::{PATIENCE, spawn},
 };
 
@@ -22,11 +22,7 @@ fn impatient() -> Stand {
 
 /// Loads alice until it succeeds.
 async fn wait_for_alice(store: &Store) {
-    let since = Instant::now();
-    while store.load(&subject("alice")).await.is_err() {
-        assert!(since.elapsed() < PATIENCE, "it does not come back");
-        tokio::task::yield_now().await;
-    }
+    in_the_end(async || store.load(&subject("alice")).await.ok()).await;
 }
 
 /// Loads alice for so long, always in vain. Answers how often.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Barrier,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -32,10 +32,12 @@ use tfa_gateway::{
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::support::{
-    Clock, RedisServer,
+    Clock, PATIENCE, RedisServer,
     site::{Particulars, RedisSite, Topology},
 };
 
+/// How long a person waits after an error.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 pub(crate) const START: u64 = 1_900_000_000;
 pub(crate) const LOCKOUT: Lockout =
     Lockout { failures_max: 5, window_secs: 900, lock_secs: 900, lock_secs_max: 3600 };
@@ -298,6 +300,19 @@ pub(crate) fn run<T>(opener: &Opener, work: impl AsyncFnOnce(&Store) -> T) -> T 
     let runtime =
         Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect("a runtime");
     runtime.block_on(async { work(&opener.open().expect("a store")).await })
+}
+
+/// What comes of what is tried again as long as it is an error: while there is no master, or nobody has a copy. A
+/// Sentinel may go on to order its servers about when the failover is over.
+pub(crate) async fn in_the_end<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(outcome) = attempt().await {
+            return outcome;
+        }
+        assert!(since.elapsed() < PATIENCE, "it does not come back");
+        tokio::time::sleep(TRY_AGAIN_AFTER).await; // as people do
+    }
 }
 
 /// Load, compare, settle.
