@@ -2,6 +2,19 @@
 
 use crate::support::{Gateway, Head, Upstream};
 
+/// What the upstream sees of a token request with these lines.
+fn token_request_passed_on(lines: &str) -> Head {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let body = "grant_type=password&username=bob&password=x&client_id=c";
+    let _client = gateway.send(format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         {lines}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    upstream.accept().read_head()
+}
+
 /// What the upstream sees of a request with these lines.
 fn passed_on(settings: &[(&str, &str)], lines: &str) -> Head {
     let upstream = Upstream::listen();
@@ -23,6 +36,21 @@ fn the_upstream_learns_who_asked_and_for_what_host() {
     head.assert_field("x-forwarded-proto", "http");
     head.assert_field("x-forwarded-host", "a.test");
     head.assert_field("host", "a.test");
+}
+
+/// W3C Trace Context: the spans of the upstream are those of the client's trace.
+#[test]
+fn the_trace_of_a_request_goes_on_at_the_upstream() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const STATE: &str = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7";
+    let lines = format!("traceparent: {PARENT}\r\ntracestate: {STATE}\r\n");
+    for head in [passed_on(&[], &lines), token_request_passed_on(&lines)] {
+        head.assert_field("traceparent", PARENT);
+        head.assert_field("tracestate", STATE);
+    }
+    for head in [passed_on(&[], ""), token_request_passed_on("")] {
+        head.assert_without(&["traceparent", "tracestate"]);
+    }
 }
 
 #[test]

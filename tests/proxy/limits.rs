@@ -1,11 +1,25 @@
 //! What a client may ask for, and what it is told when it asks for more.
 
-use crate::support::{Gateway, Upstream, Wire};
+use std::time::Instant;
+
+use tfa_gateway::types::limits::TOKEN_REQUEST_BYTES_MAX;
+
+use crate::support::{Gateway, PATIENCE, Upstream, Wire};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+/// A token request without the end of its head.
+const TOKEN: &str =
+    "POST /oauth2/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+const GRANT: &str = "grant_type=password&username=bob&password=x&client_id=c";
+const REFUSED: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: 25\r\n\r\n{\"error\":\"invalid_grant\"}";
 
 fn with(upstream: &Upstream, settings: &[(&str, &str)]) -> Gateway {
     Gateway::with(&upstream.url(), settings)
+}
+
+fn answer_nothing(server: &mut Wire) {
+    server.read_head();
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 }
 
 #[track_caller]
@@ -18,23 +32,23 @@ fn assert_told(client: &mut Wire, status: u16, words: &str) {
 #[test]
 fn a_head_that_trickles_is_a_408_and_an_idle_connection_just_ends() {
     let upstream = Upstream::listen();
-    let gateway = with(&upstream, &[("listen.header_timeout_secs", "1")]);
+    // Longer than a busy machine takes to send half a head.
+    let gateway = with(&upstream, &[("listen.header_timeout_secs", "5")]);
     let mut slow = gateway.send("GET / HTTP/1.1\r\nHost: a.t");
-    assert_told(&mut slow, 408, "did not arrive in time");
-    slow.assert_closed();
-    gateway.connect().assert_closed();
+    let mut unused = gateway.connect();
     // The second request of a connection, too.
     let mut kept = gateway.send(GET);
     let mut server = upstream.accept();
-    server.read_head();
-    server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    answer_nothing(&mut server);
     kept.read_answer().0.assert_status(200);
     kept.send("GET / HT");
-    assert_told(&mut kept, 408, "did not arrive in time");
     let mut idle = gateway.send(GET);
-    server.read_head();
-    server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    answer_nothing(&mut server);
     idle.read_answer().0.assert_status(200);
+    assert_told(&mut slow, 408, "did not arrive in time");
+    slow.assert_closed();
+    assert_told(&mut kept, 408, "did not arrive in time");
+    unused.assert_closed();
     idle.assert_closed();
 }
 
@@ -68,6 +82,38 @@ fn a_body_that_is_too_large_is_a_413_whether_it_says_so_or_not() {
     server.read_through(&body);
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     fits.read_answer().0.assert_status(200);
+}
+
+/// Nor does the upstream hear of it: a connection to it that nobody expects fails the test.
+#[test]
+fn a_token_request_that_is_too_large_is_a_413() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::in_front_of(&upstream);
+    let padded =
+        |bytes: usize| format!("{GRANT}&state={}", "x".repeat(bytes - GRANT.len() - "&state=".len()));
+    let (most, more) = (padded(TOKEN_REQUEST_BYTES_MAX), padded(TOKEN_REQUEST_BYTES_MAX + 1));
+    let mut said = gateway.send(format!("{TOKEN}Content-Length: {}\r\n\r\n{more}", more.len()));
+    assert_told(&mut said, 413, "at most 64 KiB");
+    let mut unsaid = gateway.send(format!("{TOKEN}Transfer-Encoding: chunked\r\n\r\n"));
+    unsaid.send(format!("{:x}\r\n{most}\r\n1\r\nx\r\n", most.len()));
+    assert_told(&mut unsaid, 413, "at most 64 KiB");
+    // 64 KiB are not too many.
+    let mut fits = gateway.send(format!("{TOKEN}Content-Length: {}\r\n\r\n{most}", most.len()));
+    let mut server = upstream.accept();
+    server.read_through(&most);
+    server.send(REFUSED);
+    fits.read_answer().0.assert_status(400);
+}
+
+#[test]
+fn a_token_request_that_does_not_end_is_a_408() {
+    let upstream = Upstream::listen();
+    let gateway = with(&upstream, &[("limits.token_body_timeout_secs", "1")]);
+    for sent in ["", "grant_type=password&username=bob"] {
+        let mut client = gateway.send(format!("{TOKEN}Content-Length: {}\r\n\r\n{sent}", GRANT.len()));
+        assert_told(&mut client, 408, "did not arrive in time");
+        client.assert_closed();
+    }
 }
 
 #[test]
@@ -110,7 +156,10 @@ fn a_client_has_so_many_connections_and_a_trusted_proxy_any_number() {
     fourth.assert_closed();
     kept.pop();
     // The gateway sees that it has gone.
-    while gateway.send("GET /oauth2/token HTTP/1.1\r\nHost: a\r\n\r\n").read_head().start.contains("429") {}
+    let start = Instant::now();
+    while gateway.send("GET /oauth2/token HTTP/1.1\r\nHost: a\r\n\r\n").read_head().start.contains("429") {
+        assert!(start.elapsed() < PATIENCE, "its place is not given to another");
+    }
 
     let settings = [("limits.client_connections_max", "1"), ("listen.trusted_proxies", "['127.0.0.1']")];
     let gateway = with(&upstream, &settings);
@@ -136,15 +185,10 @@ fn when_it_gets_tight_what_passes_is_shed_before_log_ins() {
         })
         .collect();
     assert_told(&mut gateway.send(GET), 503, "Too many requests");
-    let body = "grant_type=password&username=bob&password=x&client_id=c";
-    let mut login = gateway.send(format!(
-        "POST /oauth2/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    ));
+    let mut login = gateway.send(format!("{TOKEN}Content-Length: {}\r\n\r\n{GRANT}", GRANT.len()));
     let mut server = upstream.accept();
-    server.read_through(body);
-    server.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 25\r\n\r\n{\"error\":\"invalid_grant\"}");
+    server.read_through(GRANT);
+    server.send(REFUSED);
     login.read_answer().0.assert_status(400);
     drop(waiting);
 }
