@@ -1,10 +1,10 @@
 //! Alerts, dashboard, and what the operator reads about them.
 
-use std::{fs, process::Command};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use serde_json::Value;
 
-use crate::{copied, deploy, ok, refused, root};
+use crate::{copied, deploy, ok, refused, root, yaml};
 
 #[test]
 fn the_alerts_fire_when_they_should() {
@@ -20,6 +20,49 @@ fn the_alerts_fire_when_they_should() {
     refused(
         Command::new("promtool").args(["test", "rules"]).arg(dir.path().join("monitoring/alerts_test.yaml")),
     );
+}
+
+fn list(of: &Value) -> &[Value] {
+    of.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The names of all alerts.
+fn alerts() -> BTreeSet<String> {
+    let rules = yaml("monitoring/alerts.yaml");
+    let names = list(&rules["groups"]).iter().flat_map(|group| list(&group["rules"]));
+    names.map(|rule| rule["alert"].as_str().expect("an alert").to_owned()).collect()
+}
+
+#[test]
+fn each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_quiet() {
+    let tests = yaml("monitoring/alerts_test.yaml");
+    let (mut fire, mut quiet) = (BTreeSet::new(), BTreeSet::new());
+    for case in list(&tests["tests"]).iter().flat_map(|test| list(&test["alert_rule_test"])) {
+        let name = case["alertname"].as_str().expect("a name").to_owned();
+        if list(&case["exp_alerts"]).is_empty() {
+            quiet.insert(name)
+        } else {
+            fire.insert(name)
+        };
+    }
+    assert_eq!(fire, alerts());
+    assert_eq!(quiet, alerts());
+}
+
+/// Whoever is woken by an alert finds it by its name, and finds no alert that there is not.
+#[test]
+fn the_operator_reads_of_each_alert_and_of_no_other() {
+    let text = fs::read_to_string(root().join("docs/operations.md")).expect("read");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| `TfaGateway"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let named: BTreeSet<String> = rows.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert_eq!(named, alerts());
+    assert_eq!(named.len(), rows.len(), "one row for each");
+    // Each says when, and what to do.
+    assert!(rows.iter().all(|row| row.len() == 3 && row.iter().all(|cell| !cell.is_empty())), "{rows:?}");
 }
 
 /// Alerts and dashboard ask for metrics that there are.
