@@ -6,6 +6,7 @@
 mod access;
 mod attempts;
 mod clusters;
+mod connections;
 mod crash;
 mod documented;
 mod enrolments;
