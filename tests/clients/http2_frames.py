@@ -25,7 +25,7 @@ class Wire:
         self.encoder, self.decoder = Encoder(), Decoder()
         self.buffer = b""
         self.status, self.reset, self.goaway, self.closed = {}, {}, None, False
-        self.headers, self.body = {}, {}
+        self.headers, self.body, self.streams_max = {}, {}, None
         self.stream.sendall(preface)
 
     def send(self, *frames):
@@ -59,8 +59,10 @@ class Wire:
 
     def take(self, frame):
         if isinstance(frame, GoAwayFrame):
-            # A graceful one comes with the last possible stream first.
+            # A graceful one says 0, and comes with the last possible stream first.
             self.goaway = frame.error_code
+        elif isinstance(frame, SettingsFrame):
+            self.streams_max = frame.settings.get(SettingsFrame.MAX_CONCURRENT_STREAMS, self.streams_max)
         elif isinstance(frame, RstStreamFrame):
             self.reset[frame.stream_id] = frame.error_code
         elif isinstance(frame, HeadersFrame):
@@ -76,7 +78,7 @@ class Wire:
         if stream in self.reset:
             return f"reset {self.reset[stream]}"
         if self.goaway is not None:
-            return f"goaway {self.goaway}"
+            return f"goaway {self.goaway}" if self.goaway else "goodbye"
         return "closed" if self.closed else "nothing"
 
     def settled(self, stream=1):
@@ -132,6 +134,19 @@ def grant(port, ca):
             "beside": wire.status[3]}
 
 
+def many_at_once(port, ca):
+    """Opens one upload more than the server says that it takes, and ends none."""
+    wire = Wire(port, ca)
+    wire.send(SettingsFrame(0))
+    wire.read(lambda: wire.streams_max is not None)
+    last = 2 * wire.streams_max + 1
+    for stream in range(1, last + 1, 2):
+        wire.send(wire.headers_frame(stream, fields("/some/page", "POST"), end=False))
+    wire.read(wire.settled(last))
+    return {"announced": wire.streams_max, "one more": wire.outcome(last),
+            "others": [wire.outcome(stream) for stream in range(1, last, 2)]}
+
+
 def stalled(port, ca):
     """Asks for much and takes none of it: a window of no bytes."""
     wire = Wire(port, ca)
@@ -185,6 +200,7 @@ def main():
     wrong.read(lambda: False)
     results["a preface that is none"] = "closed" if wrong.closed and not wrong.status else "open"
     results["grant"] = grant(port, ca)
+    results["many at once"] = many_at_once(port, ca)
     results["idle"] = idle(port, ca)
     results["silent"] = silent(port, ca)
     results["stalled"] = stalled(port, ca)

@@ -1,14 +1,18 @@
 //! The public listener: TLS, names, HTTP/2, client certificates and PROXY headers, with curl and openssl.
 
 use std::{
-    io::{Read as _, Write as _},
+    fs,
+    io::{ErrorKind, Read as _, Write as _},
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use crate::{
-    support::{PATIENCE, Stage, StoreKind, TokenRequest, assert_token, get, quietly},
+    support::{
+        PATIENCE, Stage, StoreKind, TokenRequest, assert_token, end, free_port, get, quietly,
+        site::wait_until, spawn,
+    },
     tls::Authority,
 };
 
@@ -103,8 +107,9 @@ fn a_grant_is_judged_alike_over_both_versions_of_http_and_of_tls() {
     let secure = Secure::serving();
     let alice = secure.stage.enrol("alice");
     for (version, shown) in [("--http1.1", "1.1"), ("--http2", "2")] {
-        for tls in ["1.2", "1.3"] {
-            let format = ["--write-out", "\n%{http_version} %{http_code}", version, "--tls-max", tls];
+        for tls in ["--tlsv1.2", "--tlsv1.3"] {
+            let format =
+                ["--write-out", "\n%{http_version} %{http_code}", version, tls, "--tls-max", &tls[6..]];
             let released =
                 quietly(&mut secure.curl("site.test", "/oauth2/token", &[&format[..], &GRANT].concat()));
             assert!(
@@ -238,6 +243,33 @@ fn plain_http_gets_nothing_from_a_listener_that_speaks_tls() {
     assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");
 }
 
+/// Sends what does not become a request, and waits until it is hung up on.
+fn assert_hung_up_on(stage: &Stage, sent: &[u8]) {
+    let mut client = TcpStream::connect(stage.gateway().address()).expect("a connection");
+    client.set_read_timeout(Some(PATIENCE)).expect("set");
+    // Whoever is hung up on may notice while it still sends.
+    let _ = client.write_all(sent);
+    let mut answer = Vec::new();
+    match client.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(e) if e.kind() == ErrorKind::ConnectionReset => {}
+        Err(e) => panic!("it is not hung up on: {e}"),
+    }
+    assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");
+}
+
+#[test]
+fn whoever_does_not_finish_the_handshake_of_tls_is_hung_up_on() {
+    let mut secure = Secure::prepared();
+    secure.stage.config.set("listen.header_timeout_secs", "1");
+    secure.stage.serve();
+    // Nothing, and the beginning of a ClientHello of 512 bytes.
+    for sent in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+        assert_hung_up_on(&secure.stage, sent);
+    }
+    assert!(quietly(&mut secure.curl("site.test", "/oauth2/token", &GRANT)).contains("access_token"));
+}
+
 /// The address that the upstream is told.
 fn forwarded_for(stage: &Stage, before: &[u8]) -> String {
     let (_, received) = stage.upstream.received_during(|| {
@@ -263,6 +295,79 @@ fn a_proxy_header_says_who_the_client_is() {
 }
 
 #[test]
+fn a_proxy_header_that_does_not_end_is_hung_up_on() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    stage.config.set("listen.trusted_proxies", "['127.0.0.1']");
+    stage.config.set("listen.proxy_protocol", "true");
+    stage.config.set("listen.header_timeout_secs", "1");
+    stage.serve();
+    for endless in [
+        [&b"PROXY TCP4 "[..], &[b'1'; 100_000]].concat(),
+        // Of version 2, as long as its length can say.
+        [PROXY_V2, b"\x21\x11\xff\xff", &[b'1'; 100_000]].concat(),
+        // And those that never go on.
+        b"PROXY TCP4 192.0.2.7 10.0".to_vec(),
+        PROXY_V2[..8].to_vec(),
+        [PROXY_V2, b"\x21\x11\x00\x0c\xc0"].concat(),
+    ] {
+        assert_hung_up_on(&stage, &endless);
+    }
+    assert_eq!(forwarded_for(&stage, b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n"), "192.0.2.7");
+}
+
+/// What version 2 of the PROXY protocol begins with.
+const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+#[test]
+fn a_proxy_header_of_version_2_says_who_the_client_is() {
+    let mut stage = Stage::prepared(StoreKind::Embedded);
+    stage.config.set("listen.trusted_proxies", "['127.0.0.1']");
+    stage.config.set("listen.proxy_protocol", "true");
+    stage.serve();
+    let header = |rest: &[u8]| [PROXY_V2, rest].concat();
+    let v4 = header(b"\x21\x11\x00\x0c\xc0\x00\x02\x07\x0a\x00\x00\x01\x12\x67\x01\xbb");
+    assert_eq!(forwarded_for(&stage, &v4), "192.0.2.7");
+    let v6 = header(&[&b"\x21\x21\x00\x24\x20\x01\x0d\xb8"[..], &[0; 11], &[7], &[0; 16], &[0; 4]].concat());
+    assert_eq!(forwarded_for(&stage, &v6), "2001:db8::7");
+    // LOCAL: the proxy speaks for itself.
+    assert_eq!(forwarded_for(&stage, &header(b"\x20\x00\x00\x00")), "127.0.0.1");
+}
+
+/// `HAProxy` passes the bytes of TLS on, and says before them whose they are.
+#[test]
+fn a_proxy_header_comes_before_tls() {
+    let mut secure = Secure::prepared();
+    secure.stage.config.set("listen.trusted_proxies", "['127.0.0.1']");
+    secure.stage.config.set("listen.proxy_protocol", "true");
+    secure.stage.serve();
+    for version in ["send-proxy", "send-proxy-v2"] {
+        let front = free_port();
+        let file = secure.stage.config.dir().join("haproxy.cfg");
+        let text = format!(
+            "defaults\n  mode tcp\n  timeout connect 60s\n  timeout client 60s\n  timeout server 60s\n\
+             listen site\n  bind 127.0.0.1:{front}\n  server gateway {} {version}\n",
+            secure.stage.gateway().address()
+        );
+        fs::write(&file, text).expect("written");
+        let mut command = Command::new("haproxy");
+        command.arg("-db").arg("-f").arg(&file);
+        let mut haproxy = spawn(&command);
+        wait_until("HAProxy listens", || TcpStream::connect(("127.0.0.1", front)).is_ok());
+        let (answer, received) = secure.stage.upstream.received_during(|| {
+            let mut curl = Command::new("curl");
+            curl.args(["--silent", "--show-error", "--max-time", "60", "--interface", "127.0.0.2"])
+                .args(["--cacert", &secure.authority.file("ca.pem")])
+                .args(["--connect-to", &format!("site.test:443:127.0.0.1:{front}")])
+                .args(["--write-out", "%{http_code}", "--output", "/dev/null", "https://site.test/page"]);
+            quietly(&mut curl)
+        });
+        assert_eq!(answer, "200", "{version}");
+        assert_eq!(received[0].header("x-forwarded-for"), Some("127.0.0.2"), "{version}");
+        end(&mut haproxy);
+    }
+}
+
+#[test]
 fn a_proxy_header_of_a_stranger_is_no_request() {
     let mut stage = Stage::prepared(StoreKind::Embedded);
     stage.config.set("listen.trusted_proxies", "['10.9.9.9']");
@@ -278,7 +383,8 @@ fn a_proxy_header_of_a_stranger_is_no_request() {
 fn frames_of_ill_will_get_nobody_further() {
     let mut secure = Secure::prepared();
     secure.stage.enrol("alice");
-    secure.stage.config.set("listen.header_timeout_secs", "2");
+    secure.stage.config.set("listen.header_timeout_secs", "5");
+    secure.stage.config.set("limits.http2_streams_max", "4");
     secure.stage.serve();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut python = Command::new(tests.join(".work/venv/bin/python"));
@@ -292,6 +398,10 @@ fn frames_of_ill_will_get_nobody_further() {
     assert_eq!((&grant["status"], &grant["beside"]), (&"401".into(), &"200".into()), "{seen:#}");
     assert_eq!(grant["tfa"], "required, schemes=totp", "{seen:#}");
     assert!(!grant["body"].as_str().expect("a text").contains("access_token"), "{seen:#}");
+    let at_once = &seen["many at once"];
+    assert_eq!((&at_once["announced"], &at_once["one more"]), (&4.into(), &"reset 7".into()), "{seen:#}"); // REFUSED_STREAM
+    assert_eq!(at_once["others"], serde_json::json!(vec!["nothing"; 4]), "{seen:#}");
+    // A goaway says why: one without an error code is "goodbye", as to those who are idle.
     for (what, outcomes) in [
         ("connection-specific field", &["reset", "goaway"][..]),
         ("transfer-encoding", &["reset", "goaway"]),
@@ -310,9 +420,9 @@ fn frames_of_ill_will_get_nobody_further() {
         ("requests that are taken back at once", &["goaway", "closed"]),
         ("garbage", &["goaway", "closed"]),
         ("a preface that is none", &["closed"]),
-        ("idle", &["goaway", "closed"]),
+        ("idle", &["goodbye", "closed"]),
         ("silent", &["closed"]),
-        ("stalled", &["goaway", "closed"]),
+        ("stalled", &["goodbye", "goaway", "closed"]),
     ] {
         let outcome = seen[what].as_str().expect("a text");
         assert!(outcomes.iter().any(|expected| outcome.starts_with(expected)), "{what}: {outcome}");
