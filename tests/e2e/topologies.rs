@@ -1,15 +1,27 @@
-//! Redis as sites run it, configured as they do: Sentinels, a Cluster, and a user whose password lies in a file.
+//! Redis as sites run it, configured as they do: Sentinels, a Cluster, TLS, and a user whose password lies in a file.
 
-use std::fs;
-
-use crate::support::{
-    Challenge, Clock, Stage, StoreKind, TokenRequest, assert_challenge, assert_token,
-    site::{Particulars, RedisSite, Topology},
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
 };
 
-fn serves(topology: Topology) {
+use crate::{
+    support::{
+        Challenge, Clock, PATIENCE, Stage, StoreKind, TokenRequest, assert_challenge, assert_token, exchange,
+        has_token,
+        site::{MASTER, Particulars, RedisSite, Topology, wait_until},
+    },
+    tls::Authority,
+};
+
+/// A stage on a site where the gateway is a user with a password, and not allowed all.
+fn stage_on(site: &RedisSite) -> Stage {
     let mut stage = Stage::prepared(StoreKind::Embedded);
-    let site = RedisSite::start(topology, &Clock::real(), Particulars::default());
     let user = ["ACL", "SETUSER", "gateway", "on", ">pass word", "~tfa:*", "+@all"];
     assert!(site.everywhere(&user).iter().all(|said| said == "OK"));
     let file = stage.config.dir().join("redis.password");
@@ -19,6 +31,10 @@ fn serves(topology: Topology) {
     stage.config.set_text("store.password_file", file.to_str().expect("UTF-8"));
     stage.config.set("store.wait_replicas", &site.replicas().to_string());
     stage.config.run(&["keys", "generate"]).ok();
+    stage
+}
+
+fn assert_serves(stage: &mut Stage, site: &RedisSite) {
     let alice = stage.enrol("alice");
     assert!(site.cli(&["HKEYS", "tfa:{alice}:enrolment"]).starts_with("totp:"));
     stage.serve();
@@ -29,6 +45,11 @@ fn serves(topology: Topology) {
     assert_token(&stage.send(&TokenRequest::password("bob", "hunter22")));
 }
 
+fn serves(topology: Topology) {
+    let site = RedisSite::start(topology, &Clock::real(), Particulars::default());
+    assert_serves(&mut stage_on(&site), &site);
+}
+
 #[test]
 fn a_gateway_serves_on_the_master_that_a_sentinel_names() {
     serves(Topology::Sentinel);
@@ -37,4 +58,123 @@ fn a_gateway_serves_on_the_master_that_a_sentinel_names() {
 #[test]
 fn a_gateway_serves_on_a_cluster() {
     serves(Topology::Cluster);
+}
+
+/// With an authority of the site's own, and a certificate that Redis wants to see.
+fn serves_over_tls(topology: Topology) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new(dir.path());
+    authority.certify("IP:127.0.0.1");
+    authority.certify_as("gateway", "/CN=gateway", "DNS:gateway.test");
+    let with_tls = Particulars { tls: Some(dir.path()), ..Particulars::default() };
+    let site = RedisSite::start(topology, &Clock::real(), with_tls);
+    let mut stage = stage_on(&site);
+    let set = |stage: &mut Stage, key: &str, file: &str| {
+        stage.config.set_text(key, Path::new(&authority.file(file)).to_str().expect("UTF-8"));
+    };
+    set(&mut stage, "store.ca_file", "ca.pem");
+    // Without the certificate it is not let in.
+    assert!(!stage.config.run(&["enrol", "alice"]).refused().is_empty());
+    set(&mut stage, "store.certificate_file", "gateway.pem");
+    set(&mut stage, "store.key_file", "gateway.key");
+    assert_serves(&mut stage, &site);
+}
+
+#[test]
+fn a_gateway_serves_on_one_redis_over_tls() {
+    serves_over_tls(Topology::Standalone);
+}
+
+#[test]
+fn a_gateway_serves_on_the_master_that_a_sentinel_names_over_tls() {
+    serves_over_tls(Topology::Sentinel);
+}
+
+#[test]
+fn a_gateway_serves_on_a_cluster_over_tls() {
+    serves_over_tls(Topology::Cluster);
+}
+
+/// Whatever the Sentinels do meanwhile, each client is answered: served, or told to come back; and nobody restarts.
+#[test]
+fn clients_are_served_through_a_failover_and_after_it() {
+    const PEOPLE: usize = 4;
+    let quick = Particulars { dead_after_ms: 1000, ..Particulars::default() };
+    let mut site = RedisSite::start(Topology::Sentinel, &Clock::real(), quick);
+    let mut stage = stage_on(&site);
+    stage.config.set("store.timeout_ms", "1500");
+    let people: Vec<_> = (0..PEOPLE)
+        .map(|n| {
+            let name = format!("alice{n}");
+            let person = stage.enrol(&name);
+            (name, person)
+        })
+        .collect();
+    let alice = stage.enrol("alice");
+    stage.serve();
+    let address = stage.gateway().address();
+    let is_over = AtomicBool::new(false);
+    let (serves, served) = mpsc::channel();
+    thread::scope(|scope| {
+        for (client, (name, person)) in people.iter().enumerate() {
+            let (serves, is_over) = (serves.clone(), &is_over);
+            scope.spawn(move || {
+                let mut accepted = Vec::new();
+                while !is_over.load(Ordering::SeqCst) {
+                    let bob = TokenRequest::password("bob", "hunter22");
+                    let answer = exchange(address, &bob.bytes()).expect("an answer");
+                    assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+                    let is_served = answer.status == 200;
+                    // Without a code there is no token, whoever is the master.
+                    let alone = TokenRequest::password(name, "passw0rd");
+                    let answer = exchange(address, &alone.bytes()).expect("an answer");
+                    assert!(matches!(answer.status, 401 | 503) && !has_token(&answer), "{answer:?}");
+                    let code = person.code();
+                    let answer = exchange(address, &alone.code(&code).bytes()).expect("an answer");
+                    assert!(matches!(answer.status, 200 | 401 | 503), "{answer:?}");
+                    if has_token(&answer) {
+                        assert!(!accepted.contains(&code), "{name}'s code was accepted twice");
+                        accepted.push(code);
+                    }
+                    if is_served {
+                        let _ = serves.send(client);
+                    }
+                }
+            });
+        }
+        // The clients end with the test, however that ends.
+        let _over = SetWhenDropped(&is_over);
+        drop(serves);
+        // From now on, each client is served again.
+        let all_are_served = || {
+            let mut waiting = [true; PEOPLE];
+            while served.try_recv().is_ok() {}
+            while waiting.contains(&true) {
+                let client: usize = served.recv_timeout(PATIENCE).expect("they are served again");
+                waiting[client] = false;
+            }
+        };
+        all_are_served();
+        let old = site.servers[0].port().to_string();
+        site.servers[0].kill();
+        wait_until("the Sentinel names another master", || {
+            let sentinel = site.sentinel.as_ref().expect("a Sentinel");
+            let named = sentinel.cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]);
+            !named.is_empty() && !named.contains(&old)
+        });
+        site.restart_as_replica();
+        all_are_served();
+    });
+    // Each thread uses it again.
+    let bob = TokenRequest::password("bob", "hunter22");
+    wait_until("no thread leaves Redis alone any more", || (0..40).all(|_| stage.send(&bob).status == 200));
+    assert_token(&stage.send(&TokenRequest::alice().code(&alice.code())));
+}
+
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
