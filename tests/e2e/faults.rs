@@ -6,18 +6,25 @@ use std::{
     fs::{self, OpenOptions},
     io::Write as _,
     process::Command,
+    time::{Duration, Instant},
 };
 
 use crate::{
     link::{Fault, Link},
     support::{
-        BINARY, Challenge, Gateway, Person, Response, Stage, StoreKind, TokenRequest, assert_challenge,
-        assert_denied, assert_token, exchange, get,
+        BINARY, Challenge, Gateway, PATIENCE, Person, Response, Stage, StoreKind, TokenRequest,
+        assert_challenge, assert_denied, assert_token, exchange, get,
     },
 };
 
-/// Alice's Redis is behind a link that can break.
-fn stage() -> (Stage, Person, Link) {
+/// A limit that the tests need not wait for, and one that a busy machine keeps.
+const SHORT: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(30);
+/// Far more than some of the short ones, for a machine that is busy.
+const AT_MOST: Duration = Duration::from_secs(20);
+
+/// Alice's Redis is behind a link that can break; the gateway waits for it that long.
+fn stage(timeout: Duration) -> (Stage, Person, Link) {
     let mut stage = Stage::prepared(StoreKind::Redis);
     let alice = stage.enrol("alice");
     let url = stage.redis().url();
@@ -25,15 +32,17 @@ fn stage() -> (Stage, Person, Link) {
     let address = place.split('/').next().expect("an address").parse().expect("an address");
     let link = Link::to(address);
     stage.config.set_text("store.url", &url.replace(&address.to_string(), &link.address().to_string()));
-    stage.config.set("store.timeout_ms", "1000");
+    // Each thread has a connection of its own, and leaves it alone for a moment after it broke.
+    stage.config.set("listen.threads", "1");
+    stage.config.set("store.timeout_ms", &timeout.as_millis().to_string());
     stage.serve();
     (stage, alice, link)
 }
 
 fn until_served(stage: &Stage) {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while !(0..8).all(|_| stage.send(&TokenRequest::password("bob", "hunter22")).status == 200) {
-        assert!(start.elapsed() < crate::support::PATIENCE, "the store is not used again");
+        assert!(start.elapsed() < PATIENCE, "the store is not used again");
     }
 }
 
@@ -44,13 +53,16 @@ fn assert_closed(answer: &Response) {
 /// While it lasts nobody gets a token; when it is over a code works, once.
 #[track_caller]
 fn assert_fails_closed_and_recovers(fault: Fault) {
-    let (stage, alice, link) = stage();
+    let (stage, alice, link) = stage(SHORT);
     until_served(&stage);
     link.breaks(fault);
     let code = alice.code();
+    let start = Instant::now();
     assert_closed(&stage.send(&TokenRequest::alice().code(&code)));
     assert_closed(&stage.send(&TokenRequest::alice()));
     assert_closed(&stage.send(&TokenRequest::password("bob", "hunter22")));
+    // Nobody waits for more than the limit.
+    assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
     link.breaks(Fault::None);
     until_served(&stage);
     let code = alice.next_code();
@@ -80,9 +92,39 @@ fn a_redis_that_falls_silent() {
 
 #[test]
 fn a_redis_that_is_slow_is_waited_for() {
-    let (stage, alice, link) = stage();
+    let (stage, alice, link) = stage(LONG);
     link.breaks(Fault::OneByteAtATime);
     let code = alice.code();
+    assert_token(&stage.send(&TokenRequest::alice().code(&code)));
+    assert_challenge(&stage.send(&TokenRequest::alice().code(&code)), Challenge::UsedCode);
+}
+
+/// Slower than usual, and in time: each answer of Redis comes half a second late.
+#[test]
+fn a_redis_that_answers_late_is_waited_for() {
+    let late = Duration::from_millis(500);
+    let (stage, alice, link) = stage(LONG);
+    until_served(&stage);
+    link.breaks(Fault::Delay(late));
+    let (code, start) = (alice.code(), Instant::now());
+    assert_token(&stage.send(&TokenRequest::alice().code(&code)));
+    assert!(start.elapsed() >= late, "Redis was not asked");
+    assert_challenge(&stage.send(&TokenRequest::alice().code(&code)), Challenge::UsedCode);
+}
+
+/// Slower than the gateway waits. What was settled while nobody waited any more stays settled.
+#[test]
+fn a_redis_that_answers_too_late_releases_nothing() {
+    let (stage, alice, link) = stage(SHORT);
+    until_served(&stage);
+    link.breaks(Fault::Delay(3 * SHORT));
+    let start = Instant::now();
+    assert_closed(&stage.send(&TokenRequest::alice().code(&alice.code())));
+    assert_closed(&stage.send(&TokenRequest::password("bob", "hunter22")));
+    assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
+    link.breaks(Fault::None);
+    until_served(&stage);
+    let code = alice.next_code();
     assert_token(&stage.send(&TokenRequest::alice().code(&code)));
     assert_challenge(&stage.send(&TokenRequest::alice().code(&code)), Challenge::UsedCode);
 }
@@ -100,7 +142,10 @@ fn a_full_redis_releases_nothing_for_a_code_that_it_cannot_remember() {
 
 #[test]
 fn a_redis_that_was_made_a_replica_releases_nothing_for_a_code() {
-    let (mut stage, alice) = Stage::with_alice(StoreKind::Redis);
+    let mut stage = Stage::prepared(StoreKind::Redis);
+    let alice = stage.enrol("alice");
+    stage.config.set("listen.threads", "1");
+    stage.serve();
     stage.redis().cli(&["REPLICAOF", "127.0.0.1", "1"]);
     assert_closed(&stage.send(&TokenRequest::alice().code(&alice.code())));
     stage.redis().cli(&["REPLICAOF", "NO", "ONE"]);

@@ -1,9 +1,14 @@
 //! From the start to the end of a process: what a service manager and a load balancer see.
 
 use std::{
-    os::unix::net::UnixDatagram,
+    io::{Read as _, Write as _},
+    os::unix::net::{UnixDatagram, UnixStream},
+    path::Path,
     process::Command,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Instant,
 };
 
@@ -11,7 +16,7 @@ use rustix::process::Signal;
 
 use crate::support::{
     BINARY, Gateway, PATIENCE, Stage, StoreKind, TokenRequest, assert_token, end, exchange, free_port, get,
-    lines, spawn,
+    lines, site::wait_until, spawn,
 };
 
 #[test]
@@ -78,12 +83,24 @@ fn a_socket_that_was_handed_over_is_served() {
     end(&mut activator);
 }
 
+/// What `HAProxy` itself says of its server: `UP`, `DOWN`, or on its way to one of them.
+fn state_at_haproxy(socket: &Path, server: &str) -> String {
+    let mut said = String::new();
+    let mut stream = UnixStream::connect(socket).expect("HAProxy's socket");
+    stream.write_all(b"show stat\n").expect("asked");
+    stream.read_to_string(&mut said).expect("answered");
+    let place = format!("gateways,{server},");
+    let line = said.lines().find(|line| line.starts_with(&place)).unwrap_or_else(|| panic!("{said}"));
+    line.split(',').nth(17).expect("the column `status`").to_owned()
+}
+
 /// `HAProxy` before two gateways, which go and come back one after the other while clients ask without a pause.
 #[test]
 fn no_request_is_lost_in_a_rolling_restart_under_load() {
     let mut stage = Stage::prepared(StoreKind::Redis);
     let alice = stage.enrol("alice");
-    stage.config.set("listen.drain_delay_secs", "2");
+    // For as long as HAProxy takes to notice, whatever the machine does meanwhile: a second SIGTERM ends it.
+    stage.config.set("listen.drain_delay_secs", "3600");
     let ports: Vec<(u16, u16)> = (0..2).map(|_| (free_port(), free_port())).collect();
     let start = |stage: &mut Stage, (public, private): (u16, u16)| {
         stage.config.set_text("listen.address", &format!("127.0.0.1:{public}"));
@@ -93,30 +110,35 @@ fn no_request_is_lost_in_a_rolling_restart_under_load() {
     let mut gateways: Vec<Gateway> = ports.iter().map(|ports| start(&mut stage, *ports)).collect();
     let front = free_port();
     let servers: String = ports.iter().enumerate().fold(String::new(), |all, (n, (public, private))| {
-        all + &format!("  server g{n} 127.0.0.1:{public} check port {private} inter 200ms fall 1 rise 1\n")
+        all + &format!("  server g{n} 127.0.0.1:{public} check port {private} inter 200ms fall 2 rise 1\n")
     });
-    let file = stage.config.dir().join("haproxy.cfg");
+    let (file, socket) = (stage.config.dir().join("haproxy.cfg"), stage.config.dir().join("haproxy"));
     let text = format!(
-        "defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n  retries 3\n\
+        "global\n  stats socket {}\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  timeout check 5s\n\
+         \x20 retries 3\n\
          frontend site\n  bind 127.0.0.1:{front}\n  default_backend gateways\n\
-         backend gateways\n  balance roundrobin\n  option httpchk GET /readyz\n  option redispatch\n{servers}"
+         backend gateways\n  balance roundrobin\n  option httpchk GET /readyz\n  option redispatch\n{servers}",
+        socket.display()
     );
     std::fs::write(&file, text).expect("written");
     let mut command = Command::new("haproxy");
     command.arg("-db").arg("-f").arg(&file);
     let mut haproxy = spawn(&command);
     let address = format!("127.0.0.1:{front}").parse().expect("an address");
-    let start_of = Instant::now();
-    while std::net::TcpStream::connect(address).is_err() {
-        assert!(start_of.elapsed() < PATIENCE, "HAProxy listens");
+    wait_until("HAProxy listens", || std::net::TcpStream::connect(address).is_ok());
+    let is = |server: &str, state: &str| state_at_haproxy(&socket, server) == state;
+    for server in ["g0", "g1"] {
+        wait_until("HAProxy knows both", || is(server, "UP"));
     }
 
-    let (is_over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let is_over = AtomicBool::new(false);
+    let (serves, served) = mpsc::channel();
     let bob = TokenRequest::password("bob", "hunter22").bytes();
     let wrong = TokenRequest::alice().code(&alice.wrong_code()).bytes();
     std::thread::scope(|scope| {
         for client in 0..4 {
-            let (bob, wrong, is_over, served) = (&bob, &wrong, &is_over, &served);
+            let (bob, wrong, is_over, serves) = (&bob, &wrong, &is_over, serves.clone());
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     let (request, expected) = if client == 3 { (wrong, 401) } else { (bob, 200) };
@@ -127,30 +149,44 @@ fn no_request_is_lost_in_a_rolling_restart_under_load() {
                         is_over.store(true, Ordering::Relaxed);
                         panic!("{answer:?}");
                     }
-                    served.fetch_add(1, Ordering::Relaxed);
+                    let _ = serves.send(client);
                 }
             });
         }
-        let so_many_more = |more: usize| {
-            let until = served.load(Ordering::Relaxed) + more;
-            let start = Instant::now();
-            while served.load(Ordering::Relaxed) < until && !is_over.load(Ordering::Relaxed) {
-                assert!(start.elapsed() < PATIENCE, "nothing is served any more");
-                std::thread::yield_now();
+        // The clients end with the test, however that ends.
+        let _over = SetWhenDropped(&is_over);
+        drop(serves);
+        // From now on, so many are served for each client.
+        let each_is_served = |times: usize| {
+            let mut left = [times; 4];
+            while served.try_recv().is_ok() {}
+            while left.iter().any(|left| *left > 0) {
+                let client: usize = served.recv_timeout(PATIENCE).expect("all is served");
+                left[client] = left[client].saturating_sub(1);
             }
         };
-        so_many_more(100);
-        for ports in &ports {
-            gateways.remove(0).stop();
+        each_is_served(25);
+        for (ports, server) in ports.iter().zip(["g0", "g1"]) {
+            let gateway = gateways.remove(0);
+            gateway.signal(Signal::TERM);
+            wait_until("HAProxy sees it go", || is(server, "DOWN"));
+            // What HAProxy had sent it by then is answered.
+            each_is_served(2);
+            gateway.stop();
             gateways.push(start(&mut stage, *ports));
             // HAProxy has to see that it is back before the other one goes.
-            let back = Instant::now();
-            while back.elapsed().as_millis() < 1000 && !is_over.load(Ordering::Relaxed) {
-                so_many_more(1);
-            }
+            wait_until("HAProxy sees it come back", || is(server, "UP"));
+            each_is_served(5);
         }
-        so_many_more(100);
-        is_over.store(true, Ordering::Relaxed);
+        each_is_served(25);
     });
     end(&mut haproxy);
+}
+
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex},
     thread,
+    time::Duration,
 };
 
 /// What happens to what the server says.
@@ -20,6 +21,8 @@ pub(crate) enum Fault {
     Silence,
     /// It arrives in as many pieces as it has bytes.
     OneByteAtATime,
+    /// It arrives so much later, or at once when there is another fault.
+    Delay(Duration),
 }
 
 /// A way to a server, which stays when the server's own address goes.
@@ -81,6 +84,12 @@ fn answer(mut server: TcpStream, mut client: TcpStream, (fault, changed): &(Mute
             }
             Fault::Garbage => client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
             Fault::OneByteAtATime => buffer[..n].iter().try_for_each(|byte| client.write_all(&[*byte])),
+            Fault::Delay(time) => {
+                let now = fault.lock().expect("no panic");
+                let waited = changed.wait_timeout_while(now, time, |now| matches!(now, Fault::Delay(_)));
+                drop(waited.expect("no panic"));
+                client.write_all(&buffer[..n])
+            }
             Fault::Silence => {
                 let held = changed.wait_while(fault.lock().expect("no panic"), |now| *now == Fault::Silence);
                 drop(held.expect("no panic"));
