@@ -62,6 +62,12 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
     };
     let decision = settings.rules.decide(&facts);
     let decided_by = decision.rule.map(|rule| rule.name.as_str());
+    let asked = settings.rules.asked(&facts);
+    let may_match: Vec<&str> = asked
+        .iter()
+        .filter(|(_, matches)| *matches == Holds::Unknown)
+        .map(|(rule, _)| rule.name.as_str())
+        .collect();
     let is_enrolled = status.is_enrolled();
     let is_by_name = matches!(settings.owners, OwnerSource::Username);
     let outcome = if is_by_name && !is_enrolled && owner == &subject && settings.addresses.is_unknown(owner) {
@@ -76,6 +82,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
             "enrolled": is_enrolled,
             "rule": decided_by,
             "then": decision.verdict.as_str(),
+            "may_match": may_match,
             "outcome": outcome,
             "enforced": is_enforced,
         });
@@ -83,15 +90,17 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
         return Ok(());
     }
     println!("{owner} is {}", if is_enrolled { "enrolled" } else { "not enrolled" });
-    for rule in settings.rules.as_slice() {
-        explain(rule, &facts);
-        if Some(rule.name.as_str()) == decided_by {
-            break;
-        }
+    for (rule, matches) in &asked {
+        explain(rule, *matches, &facts);
+    }
+    if !may_match.is_empty() {
+        println!(
+            "of the rules that may match and the first that does (or the default), the strictest decides"
+        );
     }
     match decided_by {
         Some(name) => println!("decided by '{name}': {}", decision.verdict.as_str()),
-        None => println!("no rule matches, so the default decides: {}", decision.verdict.as_str()),
+        None => println!("decided by the default: {}", decision.verdict.as_str()),
     }
     println!("{outcome}");
     if !is_enforced {
@@ -105,16 +114,18 @@ fn time(text: &str) -> Result<jiff::Timestamp, String> {
         .map_err(|_| "must be a date and a time with its zone, such as 2026-12-24T22:00:00Z".to_owned())
 }
 
-fn explain(rule: &Rule, facts: &Facts<'_>) {
-    let does = if rule.matches(facts) { "matches" } else { "does not match" };
+fn explain(rule: &Rule, matches: Holds, facts: &Facts<'_>) {
+    let does = match matches {
+        Holds::Yes => "matches",
+        Holds::No => "does not match",
+        Holds::Unknown => "may match, so the next rules are asked as well",
+    };
     println!("'{}' ({}) {does}", rule.name, rule.verdict.as_str());
-    let is_lax = rule.verdict.is_lax();
     for condition in &rule.conditions {
-        let holds = match condition.holds(facts, is_lax) {
+        let holds = match condition.holds(facts, rule.verdict) {
             Holds::Yes => "yes",
             Holds::No => "no",
-            Holds::Unknown if is_lax => "not known, so no: the rule asks for less",
-            Holds::Unknown => "not known, so yes: the rule asks for more",
+            Holds::Unknown => "not known for sure",
         };
         println!("  {condition}: {holds}");
     }

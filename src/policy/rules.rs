@@ -1,8 +1,8 @@
 //! `[[policy]]`: who needs a second factor, and when. The first rule that matches decides; without one, whoever is
 //! enrolled does.
 //!
-//! Invariants: what is not known of a request (its client, its address, its scopes) never makes a rule match that
-//! asks for less than the default, and never keeps one from matching that asks for more.
+//! Invariants: what is not known of a request (its client, its address, its scopes) never lowers what is asked for: of
+//! the rules that may match up to the first that does, the strictest decides.
 
 use std::{fmt, net::IpAddr};
 
@@ -54,9 +54,21 @@ impl Verdict {
         }
     }
 
-    /// Whether it may ask for less than the next rules would: then all conditions must be known to hold.
-    pub const fn is_lax(self) -> bool {
+    /// Whether it asks for no more than the default.
+    const fn is_lax(self) -> bool {
         matches!(self, Self::IfEnrolled | Self::Exempt)
+    }
+
+    /// How much it asks for: no token before a factor, a factor before a grace period, one that ends sooner before one
+    /// that ends later.
+    const fn strictness(self) -> (u8, u64) {
+        match self {
+            Self::Refuse => (3, 0),
+            Self::Require { grace_until: None } => (2, u64::MAX),
+            Self::Require { grace_until: Some(end) } => (2, u64::MAX - 1 - end.as_secs()),
+            Self::IfEnrolled => (1, 0),
+            Self::Exempt => (0, 0),
+        }
     }
 }
 
@@ -82,14 +94,15 @@ pub enum Condition {
     },
 }
 
-/// Whether a condition holds.
+/// Whether a condition holds, or all of a rule do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
     /// It does.
     Yes,
     /// It does not.
     No,
-    /// What it is about is not known.
+    /// Nobody can say: what it is about is not known, or spelt in another way than the rule spells it, which some
+    /// databases take for the same.
     Unknown,
 }
 
@@ -139,44 +152,62 @@ impl Rules {
         self.0.iter().flat_map(|rule| &rule.conditions).any(|c| matches!(c, Condition::Scopes(_)))
     }
 
-    /// The first rule that matches, or the default.
+    /// The first rule that matches, or the default; or one before it that may match and asks for more.
     pub fn decide(&self, facts: &Facts<'_>) -> Decision<'_> {
-        match self.0.iter().find(|rule| rule.matches(facts)) {
-            Some(rule) => Decision { rule: Some(rule), verdict: rule.verdict },
-            None => Decision { rule: None, verdict: Verdict::IfEnrolled },
+        let mut strictest = Decision { rule: None, verdict: Verdict::IfEnrolled };
+        let mut asked = self.asked(facts);
+        // What is known for sure is asked first, so that of two rules that ask for as much it is the one that decides.
+        if let Some((rule, _)) = asked.pop_if(|(_, matches)| *matches == Holds::Yes) {
+            strictest = Decision { rule: Some(rule), verdict: rule.verdict };
         }
+        for (rule, matches) in asked {
+            if matches == Holds::Unknown && rule.verdict.strictness() > strictest.verdict.strictness() {
+                strictest = Decision { rule: Some(rule), verdict: rule.verdict };
+            }
+        }
+        strictest
+    }
+
+    /// The rules in their order up to the first that matches, each with whether it does.
+    pub fn asked(&self, facts: &Facts<'_>) -> Vec<(&Rule, Holds)> {
+        let mut asked = Vec::new();
+        for rule in &self.0 {
+            let matches = rule.matches(facts);
+            asked.push((rule, matches));
+            if matches == Holds::Yes {
+                break;
+            }
+        }
+        asked
     }
 }
 
 impl Rule {
-    /// Whether all its conditions hold, as far as is known and as far as that matters.
-    pub fn matches(&self, facts: &Facts<'_>) -> bool {
-        let is_lax = self.verdict.is_lax();
-        self.conditions.iter().all(|condition| match condition.holds(facts, is_lax) {
-            Holds::Yes => true,
-            Holds::No => false,
-            Holds::Unknown => !is_lax,
-        })
+    /// Whether all its conditions hold.
+    pub fn matches(&self, facts: &Facts<'_>) -> Holds {
+        let mut all = Holds::Yes;
+        for condition in &self.conditions {
+            match condition.holds(facts, self.verdict) {
+                Holds::Yes => {}
+                Holds::No => return Holds::No,
+                Holds::Unknown => all = Holds::Unknown,
+            }
+        }
+        all
     }
 }
 
 impl Condition {
-    /// Whether it holds. `is_lax`: for a rule that asks for less.
-    pub fn holds(&self, facts: &Facts<'_>, is_lax: bool) -> Holds {
+    /// Whether it holds, in a rule with this verdict.
+    pub fn holds(&self, facts: &Facts<'_>, verdict: Verdict) -> Holds {
         match self {
             Self::Subjects(patterns) => {
                 patterns.iter().any(|pattern| pattern.fits(facts.subject.as_str())).into()
             }
-            Self::Clients(clients) => {
-                facts.client_id.map_or(Holds::Unknown, |id| is_one(clients, id, is_lax).into())
-            }
+            Self::Clients(clients) => facts.client_id.map_or(Holds::Unknown, |id| is_one(clients, id)),
             Self::Scopes(listed) => match facts.scopes {
                 None | Some([]) => Holds::Unknown,
-                Some(scopes) if is_lax => scopes.iter().all(|scope| is_one(listed, scope, true)).into(),
-                // Some servers take commas for spaces.
-                Some(scopes) => {
-                    scopes.iter().flat_map(|scope| scope.split(',')).any(|s| is_one(listed, s, false)).into()
-                }
+                Some(scopes) => hold(listed, scopes, verdict),
             },
             Self::Networks(networks) => facts.address.map_or(Holds::Unknown, |address| {
                 networks.iter().any(|network| network.contains(&address.to_canonical())).into()
@@ -186,14 +217,36 @@ impl Condition {
     }
 }
 
-/// Whether a text is listed. For a rule that asks for less it must be so to the letter; for one that asks for more it
-/// is enough that some database takes the two for the same.
-fn is_one(listed: &[String], text: &str, is_lax: bool) -> bool {
-    if is_lax {
-        return listed.iter().any(|one| one == text);
+/// Whether a text is listed: to the letter, or in a spelling that some database takes for the same.
+fn is_one(listed: &[String], text: &str) -> Holds {
+    if listed.iter().any(|one| one == text) {
+        return Holds::Yes;
     }
     let folded = fold::coarse(text);
-    listed.iter().any(|one| fold::coarse(one) == folded)
+    if listed.iter().any(|one| fold::coarse(one) == folded) { Holds::Unknown } else { Holds::No }
+}
+
+/// Whether one of these scopes is listed, or all of them for a lax verdict.
+fn hold(listed: &[String], scopes: &[String], verdict: Verdict) -> Holds {
+    let (decisive, other) = if verdict.is_lax() { (Holds::No, Holds::Yes) } else { (Holds::Yes, Holds::No) };
+    let mut all = other;
+    for scope in scopes {
+        let is_split = scope.contains(',') && !listed.contains(scope);
+        for part in scope.split(',').filter(|_| is_split).chain((!is_split).then_some(scope.as_str())) {
+            // Some servers take commas for spaces.
+            let held = match is_one(listed, part) {
+                Holds::Yes if is_split => Holds::Unknown,
+                held => held,
+            };
+            if held == decisive {
+                return held;
+            }
+            if held == Holds::Unknown {
+                all = held;
+            }
+        }
+    }
+    all
 }
 
 fn is_time(days: &[Weekday], span: Option<(u16, u16)>, zone: &TimeZone, now: UnixTime) -> bool {

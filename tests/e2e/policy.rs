@@ -100,7 +100,31 @@ on_both_stores! {
         let (rule, _) = explain(&["--ip", "11.1.2.3", "--client", "cli", "--scope", "read"]);
         assert_eq!(rule, None);
         let words = stage.config.run(&["explain", "--subject", "alice", "--ip", "11.1.2.3"]).ok();
-        assert!(words.contains("networks 10.0.0.0/8: no") && words.contains("clients cli: not known, so no"), "{words}");
+        for said in ["networks 10.0.0.0/8: no", "clients cli: not known for sure", "'admins' (require) may match"] {
+            assert!(words.contains(said), "{said}: {words}");
+        }
+    }
+
+    fn a_client_that_is_not_known_escapes_no_later_rule_that_is_stricter(store: StoreKind) {
+        let soft = r#"{ name = "soft", clients = ["app"], then = "require", grace_until = "2999-01-01" }"#;
+        for (then, is_denied) in [("require", false), ("refuse", true)] {
+            let mut stage = Stage::prepared(store);
+            stage.config.set("policy", &format!(r#"[{soft}, {{ name = "hard", then = "{then}" }}]"#));
+            stage.serve();
+            // Nobody is enrolled. The client that authenticates itself is another one than the one that is named.
+            let answer = stage.send(&TokenRequest::alice().parameter("client_id", "app"));
+            if is_denied {
+                assert_denied(&answer, 400, "invalid_grant");
+            } else {
+                assert_challenge_head(&answer);
+            }
+            let said = stage.config.run(&["explain", "--subject", "alice", "--json"]).json();
+            assert_eq!((&said["rule"], &said["may_match"]), (&"hard".into(), &serde_json::json!(["soft"])));
+            let words = stage.config.run(&["explain", "--subject", "alice"]).ok();
+            assert!(words.contains("'soft' (require) may match") && words.contains("the strictest decides"), "{words}");
+            let said = stage.config.run(&["explain", "--subject", "alice", "--client", "app", "--json"]).json();
+            assert_eq!((&said["rule"], &said["may_match"]), (&"soft".into(), &serde_json::json!([])));
+        }
     }
 }
 
