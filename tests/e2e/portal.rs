@@ -209,6 +209,12 @@ on_both_stores! {
         let origin = serve_pages(&mut stage);
         let mut visitor = Visitor::new(&stage, &origin);
         assert_status(&visitor.sign_in("alice", "passw0rd", &person.code()), 303);
+        // A recovery code, which has letters, may be typed there, on a phone, too.
+        let page = visitor.get("").text();
+        let (_, field) = page.split_once("<input id=\"code\"").expect("a field");
+        let field = field.split_once('>').expect("its end").0;
+        assert!(!field.contains("inputmode") && field.contains("autocapitalize=\"none\""), "{field}");
+        assert!(field.contains("spellcheck=\"false\""), "{field}");
         let token = visitor.form_token();
         for code in ["", &person.code(), &person.wrong_code()] {
             let form = [("form_token", token.as_str()), ("label", "x"), ("code", code)];
