@@ -19,7 +19,7 @@ use crate::{
     },
     types::{
         FactorId, Secret,
-        limits::{PENDING_MAX, PORTAL_CHANGES_MAX},
+        limits::{PENDING_MAX, PORTAL_CHANGES_MAX, PORTAL_CONFIRMED_SECS},
     },
 };
 
@@ -43,7 +43,7 @@ impl Portal {
                 factor_id(id)?;
                 self.ask_to_remove(session, id, None)
             }
-            ["recovery-codes"] => self.ask_to_replace_recovery_codes(session, None),
+            ["recovery-codes"] => self.ask_to_replace_recovery_codes(session, None).await,
             _ => Err(NOT_FOUND),
         }
     }
@@ -120,7 +120,8 @@ impl Portal {
         let admin = self.administration(&session.subject);
         let report = admin.status(&session.subject).await?;
         let devices = admin.devices(&session.subject).await?;
-        let page = OverviewPage::of(page, session.form_token.expose(), report.status(), &devices);
+        let (form_token, is_fresh) = (session.form_token.expose(), self.is_fresh(session));
+        let page = OverviewPage::of(page, form_token, is_fresh, report.status(), &devices);
         Ok(respond::page(status, &page)?)
     }
 
@@ -191,7 +192,7 @@ impl Portal {
         if session.is_verified()
             && let Err(challenge) = self.verify(session, form).await?
         {
-            return self.refuse(session, &self.challenge_text(challenge)).await;
+            return self.refuse(session, &self.fresh_code_text(challenge)).await;
         }
         match self.administration(&session.subject).propose(&session.subject, new).await {
             Ok(new) => {
@@ -237,7 +238,8 @@ impl Portal {
         let passcode = Passcode::from_bytes(form.text("code").as_bytes());
         match self.administration(&session.subject).confirm(&session.subject, id, &passcode, beside).await {
             Ok(_) => {
-                self.go_on_with_factors(secret, session).await?;
+                let session = Session { confirmed_at: Some(self.clock.now()), ..session.clone() };
+                self.go_on_with_factors(secret, &session).await?;
                 Ok(respond::redirect(self, "?done=confirmed"))
             }
             Err(AdminError::WrongPasscode) => {
@@ -280,7 +282,7 @@ impl Portal {
     ) -> Result<Response<Bytes>, Failure> {
         let factor = factor_id(id)?;
         if let Err(challenge) = self.verify(session, form).await? {
-            return self.ask_to_remove(session, id, Some(self.challenge_text(challenge)));
+            return self.ask_to_remove(session, id, Some(self.fresh_code_text(challenge)));
         }
         match self.administration(&session.subject).remove_factor(&session.subject, &factor).await {
             Ok(_) => {
@@ -291,30 +293,34 @@ impl Portal {
         }
     }
 
-    fn ask_to_replace_recovery_codes(
+    async fn ask_to_replace_recovery_codes(
         &self,
         session: &Session,
         problem: Option<String>,
     ) -> Result<Response<Bytes>, Failure> {
         let texts = &self.settings.texts;
-        let (heading, hint) = (&texts.recovery_title, &texts.recovery_replace_hint);
-        self.ask_code(session, problem, heading, hint, "recovery-codes", &texts.recovery_replace)
+        let report = self.administration(&session.subject).status(&session.subject).await?;
+        let (hint, button) = if report.status().recovery_codes > 0 {
+            (&texts.recovery_replace_hint, &texts.recovery_replace)
+        } else {
+            (&texts.recovery_make_hint, &texts.recovery_make)
+        };
+        self.ask_code(session, problem, &texts.recovery_title, hint, "recovery-codes", button)
     }
 
-    /// Makes recovery codes. The first ones need no fresh code: a factor was shown in this session, and there is
-    /// nothing that could be taken away.
+    /// Makes recovery codes. They last, so that a fresh code is asked for, also where there are none yet: a session that
+    /// somebody took over is no reason to let him stay. The code that confirmed a factor just now is one.
     async fn replace_recovery_codes(
         &self,
         session: &Session,
         form: &Form,
     ) -> Result<Response<Bytes>, Failure> {
         let admin = self.administration(&session.subject);
-        let has_some = admin.status(&session.subject).await?.status().recovery_codes > 0;
-        if (has_some || !session.is_verified())
+        if !self.is_fresh(session)
             && let Err(challenge) = self.verify(session, form).await?
         {
-            let problem = Some(self.challenge_text(challenge));
-            return self.ask_to_replace_recovery_codes(session, problem);
+            let problem = Some(self.fresh_code_text(challenge));
+            return self.ask_to_replace_recovery_codes(session, problem).await;
         }
         let codes = match admin.new_recovery_codes(&session.subject).await {
             Ok(codes) => codes,
@@ -322,6 +328,13 @@ impl Portal {
         };
         let page = RecoveryCodesPage::of(Page::of(self, Some(session)), codes.texts().collect());
         Ok(respond::page(StatusCode::OK, &page)?)
+    }
+
+    /// Whether a factor was confirmed in this session just now.
+    fn is_fresh(&self, session: &Session) -> bool {
+        let now = self.clock.now();
+        session.is_verified()
+            && session.confirmed_at.is_some_and(|at| at <= now && at.secs_until(now) < PORTAL_CONFIRMED_SECS)
     }
 
     /// Verifies a fresh code of the form.

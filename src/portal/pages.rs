@@ -82,6 +82,8 @@ pub(super) struct OverviewPage<'a> {
     pub(super) factors: Vec<FactorLine>,
     pub(super) devices: Vec<DeviceLine>,
     pub(super) has_recovery_codes: bool,
+    /// Whether recovery codes are made without another code.
+    pub(super) is_fresh: bool,
     pub(super) recovery_left: String,
 }
 
@@ -122,6 +124,7 @@ impl<'a> OverviewPage<'a> {
     pub(super) fn of(
         page: Page<'a>,
         form_token: &'a str,
+        is_fresh: bool,
         status: &SubjectStatus,
         devices: &[StoredDevice],
     ) -> Self {
@@ -140,6 +143,7 @@ impl<'a> OverviewPage<'a> {
         let factors: Vec<FactorLine> = lines.collect();
         Self {
             form_token,
+            is_fresh,
             is_on: factors.iter().any(|factor| !factor.is_pending),
             devices: devices.iter().map(|stored| DeviceLine::of(t, stored)).collect(),
             has_recovery_codes: status.recovery_codes > 0,

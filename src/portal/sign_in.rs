@@ -72,6 +72,14 @@ impl Portal {
         }
     }
 
+    /// The same where somebody has signed in already.
+    pub(super) fn fresh_code_text(&self, challenge: Challenge) -> String {
+        match challenge {
+            Challenge::PasscodeWanted => self.settings.texts.fresh_code_wanted.clone(),
+            other => self.challenge_text(other),
+        }
+    }
+
     fn ask_again(
         &self,
         user_name: &str,
@@ -116,6 +124,7 @@ impl Portal {
             subject,
             verified_beside,
             proposed: Vec::new(),
+            confirmed_at: None,
             changes: 0,
             began_at: now,
             renewed_at: now,

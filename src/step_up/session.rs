@@ -15,6 +15,8 @@ pub struct Session {
     pub verified_beside: Vec<FactorId>,
     /// The factors that were proposed in this session: their secrets are shown here and nowhere else.
     pub proposed: Vec<FactorId>,
+    /// When a factor was confirmed in it for the last time.
+    pub confirmed_at: Option<UnixTime>,
     /// Changes that were made in it.
     pub changes: u32,
     /// When it began.

@@ -95,6 +95,7 @@ fn may_do_all_that_is_needed(stand: &Stand) {
             subject: subject("alice"),
             verified_beside: vec![id.clone()],
             proposed: Vec::new(),
+            confirmed_at: None,
             changes: 0,
             began_at: stand.now(),
             renewed_at: stand.now(),

@@ -13,6 +13,7 @@ fn session(now: UnixTime) -> Session {
         subject: subject("alice"),
         verified_beside: vec![id("f1"), id("f2")],
         proposed: vec![id("f3")],
+        confirmed_at: Some(now),
         changes: 4,
         began_at: now,
         renewed_at: now,

@@ -104,6 +104,19 @@ fn encoded(form: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
 }
 
+/// The recovery codes that a page shows.
+fn codes_of(answer: &Response) -> Vec<String> {
+    assert_status(answer, 200);
+    let page = answer.text();
+    let codes: Vec<String> = page
+        .split("<li><code>")
+        .skip(1)
+        .map(|rest| rest.split_once('<').expect("its end").0.to_owned())
+        .collect();
+    assert_eq!(codes.len(), 10, "{page}");
+    codes
+}
+
 fn assert_status(answer: &Response, status: u16) {
     assert_eq!(answer.status, status, "{answer:?}");
 }
@@ -245,6 +258,57 @@ on_both_stores! {
             assert_status(&answer, 404);
             assert!(answer.text().contains("no such authenticator app"), "{answer:?}");
         }
+    }
+
+    fn recovery_codes_take_a_fresh_code_except_right_after_a_confirmation(store: StoreKind) {
+        let mut stage = Stage::prepared_with_movable_clock(store);
+        let origin = serve_pages(&mut stage);
+        let mut visitor = Visitor::new(&stage, &origin);
+        assert_status(&visitor.sign_in("alice", "passw0rd", ""), 303);
+        let (id, secret) = visitor.add();
+        let passcodes = Passcodes::of(&secret);
+        assert_status(&visitor.confirm(&id, &passcodes.at(stage.clock.now())), 303);
+        stage.clock.advance(61);
+        // A session that was taken over gets none, though there are none yet.
+        assert!(visitor.get("").text().contains("href=\"/tfa/recovery-codes\""));
+        let token = visitor.form_token();
+        let make = |code: &str| visitor.post("recovery-codes", &[("form_token", &token), ("code", code)]);
+        let asked = make("");
+        assert_status(&asked, 422);
+        assert!(asked.text().contains("a code that you have not used yet"), "{asked:?}");
+        assert_status(&make(&passcodes.wrong(stage.clock.now(), 1)[0]), 422);
+        let first = codes_of(&make(&passcodes.at(stage.clock.now())));
+        assert_status(&make(&passcodes.at(stage.clock.now())), 422);
+        assert_status(&make(""), 422);
+        // Replaced with one of them, which is then gone with all others.
+        let second = codes_of(&make(&first[0]));
+        assert_status(&make(&first[1]), 422);
+        assert!(first.iter().all(|code| !second.contains(code)));
+        let status = stage.config.run(&["status", "alice", "--json"]).json();
+        assert_eq!(status["recovery_codes"], 10, "{status:#}");
+        assert_token(&stage.send(&TokenRequest::alice().code(&second[9])));
+        assert!(visitor.get("").text().contains("Recovery codes left: 9"));
+        // No page shows them again.
+        for page in ["", "recovery-codes"] {
+            assert!(second.iter().all(|code| !visitor.get(page).text().contains(code.as_str())), "{page}");
+        }
+    }
+
+    fn recovery_codes_come_with_the_confirmation_of_a_factor(store: StoreKind) {
+        let mut stage = Stage::prepared_with_movable_clock(store);
+        let origin = serve_pages(&mut stage);
+        let mut visitor = Visitor::new(&stage, &origin);
+        assert_status(&visitor.sign_in("alice", "passw0rd", ""), 303);
+        let (id, secret) = visitor.add();
+        assert_status(&visitor.confirm(&id, &Passcodes::of(&secret).at(stage.clock.now())), 303);
+        let token = visitor.form_token();
+        assert_eq!(codes_of(&visitor.post("recovery-codes", &[("form_token", &token)])).len(), 10);
+        // That is this session's matter alone.
+        let mut other = Visitor::new(&stage, &origin);
+        let code = Passcodes::of(&secret).steps_after(stage.clock.now(), 1);
+        assert_status(&other.sign_in("alice", "passw0rd", &code), 303);
+        let token = other.form_token();
+        assert_status(&other.post("recovery-codes", &[("form_token", &token)]), 422);
     }
 
     fn who_has_signed_out_stays_so_whatever_is_under_way(store: StoreKind) {
