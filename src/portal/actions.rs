@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use tracing::info;
 
 use super::{
-    Failure, Form, NOT_FOUND, Portal, Visit,
+    Failure, Form, NOT_FOUND, Portal, TOO_MUCH_AT_ONCE, Visit,
     pages::{AskCodePage, OverviewPage, Page, RecoveryCodesPage, SetUpPage, SignInPage},
     respond,
 };
@@ -18,8 +18,8 @@ use crate::{
         verify_flow,
     },
     types::{
-        FactorId, Secret,
-        limits::{PENDING_MAX, PORTAL_CHANGES_MAX, PORTAL_CONFIRMED_SECS},
+        FactorId, Secret, UnixTime,
+        limits::{PENDING_MAX, PORTAL_CHANGES_MAX, PORTAL_CONFIRMED_SECS, PORTAL_SESSION_TRIES},
     },
 };
 
@@ -55,19 +55,22 @@ impl Portal {
         visit: &Visit,
         form: &Form,
     ) -> Result<Response<Bytes>, Failure> {
-        let (secret, session) = visit.session_of(form)?;
+        let (secret, _) = visit.session_of(form)?;
         if let ["sign-out"] = page {
             self.store.end_session(secret).await?;
             let mut response = respond::redirect(self, "?done=signed-out");
             respond::set_cookie(&mut response, &self.settings, None);
             return Ok(response);
         }
-        if session.changes >= PORTAL_CHANGES_MAX {
-            let rule = "so many changes are not made in one session; sign out, and in again";
-            return Err(Failure::Plain(StatusCode::TOO_MANY_REQUESTS, rule));
-        }
-        let session = Session { changes: session.changes + 1, ..session.clone() };
-        self.go_on(secret, &session).await?;
+        let counted = async |session: &mut Session| {
+            if session.changes >= PORTAL_CHANGES_MAX {
+                let rule = "so many changes are not made in one session; sign out, and in again";
+                return Err(Failure::Plain(StatusCode::TOO_MANY_REQUESTS, rule));
+            }
+            session.changes += 1;
+            Ok(())
+        };
+        let session = self.go_on(secret, counted).await?;
         let answered = self.changed(page, secret, &session, form).await;
         info!(subject = %session.subject, page = page.first(), is_done = answered.is_ok(), "self-service");
         answered
@@ -95,20 +98,36 @@ impl Portal {
         }
     }
 
-    /// Keeps what a session has become, unless it was ended meanwhile.
-    async fn go_on(&self, secret: &Secret<String>, session: &Session) -> Result<(), Failure> {
+    /// Changes a session as it is by now, and keeps what it has become, unless it was ended meanwhile.
+    async fn go_on(
+        &self,
+        secret: &Secret<String>,
+        change: impl AsyncFn(&mut Session) -> Result<(), Failure>,
+    ) -> Result<Session, Failure> {
         let (secs, now) = (self.settings.session_secs, self.clock.now());
-        if self.store.go_on_with_session(secret, session, secs, now).await? {
-            Ok(())
-        } else {
-            Err(Failure::SignedOut)
+        for _ in 0..PORTAL_SESSION_TRIES {
+            let read = self.store.session(secret, now).await?.ok_or(Failure::SignedOut)?;
+            let mut session = read.session.clone();
+            change(&mut session).await?;
+            if self.store.go_on_with_session(secret, &read, &session, secs, now).await? {
+                return Ok(session);
+            }
         }
+        Err(TOO_MUCH_AT_ONCE)
     }
 
-    /// The same session after it has changed what counts.
-    async fn go_on_with_factors(&self, secret: &Secret<String>, session: &Session) -> Result<(), Failure> {
-        let verified_beside = self.store.load(&session.subject).await?.factor_ids();
-        self.go_on(secret, &Session { verified_beside, ..session.clone() }).await
+    /// The same after it has changed what counts; by a confirmation, or not.
+    async fn go_on_with_factors(
+        &self,
+        secret: &Secret<String>,
+        confirmed_at: Option<UnixTime>,
+    ) -> Result<(), Failure> {
+        let changed = async |session: &mut Session| {
+            session.verified_beside = self.store.load(&session.subject).await?.factor_ids();
+            session.confirmed_at = confirmed_at.or(session.confirmed_at);
+            Ok(())
+        };
+        self.go_on(secret, changed).await.map(drop)
     }
 
     async fn overview(
@@ -196,10 +215,13 @@ impl Portal {
         }
         match self.administration(&session.subject).propose(&session.subject, new).await {
             Ok(new) => {
-                let proposed = session.proposed.iter().chain([&new.factor_id]).cloned();
-                let proposed =
-                    proposed.skip((session.proposed.len() + 1).saturating_sub(PENDING_MAX)).collect();
-                self.go_on(secret, &Session { proposed, ..session.clone() }).await?;
+                let proposed = async |session: &mut Session| {
+                    session.proposed.push(new.factor_id.clone());
+                    let too_many = session.proposed.len().saturating_sub(PENDING_MAX);
+                    session.proposed.drain(..too_many);
+                    Ok(())
+                };
+                self.go_on(secret, proposed).await?;
                 Ok(respond::redirect(self, &format!("factors/{}", new.factor_id)))
             }
             Err(error) => self.deny(session, error).await,
@@ -238,8 +260,7 @@ impl Portal {
         let passcode = Passcode::from_bytes(form.text("code").as_bytes());
         match self.administration(&session.subject).confirm(&session.subject, id, &passcode, beside).await {
             Ok(_) => {
-                let session = Session { confirmed_at: Some(self.clock.now()), ..session.clone() };
-                self.go_on_with_factors(secret, &session).await?;
+                self.go_on_with_factors(secret, Some(self.clock.now())).await?;
                 Ok(respond::redirect(self, "?done=confirmed"))
             }
             Err(AdminError::WrongPasscode) => {
@@ -286,7 +307,7 @@ impl Portal {
         }
         match self.administration(&session.subject).remove_factor(&session.subject, &factor).await {
             Ok(_) => {
-                self.go_on_with_factors(secret, session).await?;
+                self.go_on_with_factors(secret, None).await?;
                 Ok(respond::redirect(self, "?done=removed"))
             }
             Err(error) => self.deny(session, error).await,

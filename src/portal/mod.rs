@@ -83,6 +83,10 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// What stands for a page that is not there.
 const NOT_FOUND: Failure = Failure::Plain(StatusCode::NOT_FOUND, "not found");
 
+/// What stands for a change of a session that others change all the time.
+const TOO_MUCH_AT_ONCE: Failure =
+    Failure::Plain(StatusCode::TOO_MANY_REQUESTS, "so much is not done at once; please try again");
+
 impl Portal {
     /// Whether a path is one of the pages.
     pub fn serves(&self, path: &str) -> bool {

@@ -9,10 +9,13 @@ use http::{
 };
 use subtle::ConstantTimeEq as _;
 
-use super::{Failure, Portal, PortalUrl};
+use super::{Failure, Portal, PortalUrl, TOO_MUCH_AT_ONCE};
 use crate::{
     step_up::{Clock as _, EnrolmentStore as _, Session, SessionStore as _},
-    types::{Secret, limits::PORTAL_SESSION_SECS_MAX},
+    types::{
+        Secret,
+        limits::{PORTAL_SESSION_SECS_MAX, PORTAL_SESSION_TRIES},
+    },
 };
 
 /// The cookie that holds a session's secret.
@@ -37,28 +40,8 @@ impl Visit {
     pub(super) async fn of(portal: &Portal, head: &Parts) -> Result<Self, Failure> {
         let done = head.uri.query().and_then(|query| query.strip_prefix("done=")).map(str::to_owned);
         let Some(secret) = cookie(&head.headers) else { return Ok(Self { session: None, done }) };
-        let now = portal.clock.now();
-        let Some(mut session) = portal.store.session(&secret, now).await? else {
-            return Ok(Self { session: None, done });
-        };
-        let factors = portal.store.load(&session.subject).await?.factor_ids();
-        let stands = if session.is_verified() {
-            session.verified_beside.iter().all(|shown| factors.contains(shown))
-        } else {
-            factors.is_empty()
-        };
-        if !stands || session.began_at.secs_until(now) >= PORTAL_SESSION_SECS_MAX {
-            portal.store.end_session(&secret).await?;
-            return Ok(Self { session: None, done });
-        }
-        let secs = portal.settings.session_secs;
-        if session.renewed_at.secs_until(now) >= secs / RENEWALS {
-            session.renewed_at = now;
-            if !portal.store.go_on_with_session(&secret, &session, secs, now).await? {
-                return Ok(Self { session: None, done });
-            }
-        }
-        Ok(Self { session: Some((secret, session)), done })
+        let session = session(portal, &secret).await?;
+        Ok(Self { session: session.map(|session| (secret, session)), done })
     }
 
     /// The session of a form that must have one, and that was made for it.
@@ -74,6 +57,33 @@ impl Visit {
             ))
         }
     }
+}
+
+/// The session of this secret, if it stands. Its end is put off, unless another request just does so.
+async fn session(portal: &Portal, secret: &Secret<String>) -> Result<Option<Session>, Failure> {
+    let (now, secs) = (portal.clock.now(), portal.settings.session_secs);
+    for _ in 0..PORTAL_SESSION_TRIES {
+        let Some(read) = portal.store.session(secret, now).await? else { return Ok(None) };
+        let mut session = read.session.clone();
+        let factors = portal.store.load(&session.subject).await?.factor_ids();
+        let stands = if session.is_verified() {
+            session.verified_beside.iter().all(|shown| factors.contains(shown))
+        } else {
+            factors.is_empty()
+        };
+        if !stands || session.began_at.secs_until(now) >= PORTAL_SESSION_SECS_MAX {
+            portal.store.end_session(secret).await?;
+            return Ok(None);
+        }
+        if session.renewed_at.secs_until(now) < secs / RENEWALS {
+            return Ok(Some(session));
+        }
+        session.renewed_at = now;
+        if portal.store.go_on_with_session(secret, &read, &session, secs, now).await? {
+            return Ok(Some(session));
+        }
+    }
+    Err(TOO_MUCH_AT_ONCE)
 }
 
 /// The secret in the session's cookie. Of two cookies of that name, neither counts.

@@ -39,7 +39,7 @@ pub use revocation::{
     DueRevocation, Orphan, OrphanClient, Orphans, Revocation, RevocationFault, RevocationId, RevocationMeter,
     RevocationOutcome, RevocationQueue, TokenOrigin,
 };
-pub use session::{Session, SessionStore};
+pub use session::{Session, SessionStore, StoredSession};
 pub use sign_in::{SignIn, sign_in_flow, verify_flow};
 pub use throttle::{TokenThrottle, throttled};
 pub use trail::{Actor, AuditTrail, ChangeKind, TrailEvent, TrailPage, TrailQuery};

@@ -34,6 +34,15 @@ impl Session {
     }
 }
 
+/// A session as it was read, with what it must still be when it goes on.
+#[derive(Debug, Clone)]
+pub struct StoredSession {
+    /// The session.
+    pub session: Session,
+    /// As it lies in the store.
+    pub raw: Vec<u8>,
+}
+
 /// Where sessions are kept, under a digest of the secret that the browser holds.
 pub trait SessionStore {
     /// Keeps a new session for so many seconds from now.
@@ -44,11 +53,12 @@ pub trait SessionStore {
         for_secs: u64,
         now: UnixTime,
     ) -> impl Future<Output = Result<(), StoreError>>;
-    /// Keeps a session in the place of what was kept before, for so many seconds from now. One that was ended meanwhile
-    /// stays so: answers whether it was there.
+    /// Keeps a session in the place of what was read, for so many seconds from now, if that is still there: one that was
+    /// ended meanwhile stays so, and what another request wrote meanwhile is not undone. Answers whether it was there.
     fn go_on_with_session(
         &self,
         secret: &Secret<String>,
+        read: &StoredSession,
         session: &Session,
         for_secs: u64,
         now: UnixTime,
@@ -58,7 +68,7 @@ pub trait SessionStore {
         &self,
         secret: &Secret<String>,
         now: UnixTime,
-    ) -> impl Future<Output = Result<Option<Session>, StoreError>>;
+    ) -> impl Future<Output = Result<Option<StoredSession>, StoreError>>;
     /// Ends a session.
     fn end_session(&self, secret: &Secret<String>) -> impl Future<Output = Result<(), StoreError>>;
 }

@@ -3,7 +3,7 @@
 use super::{Backend, Store, refresh_record, session_record};
 use crate::{
     policy::refresh::RefreshRecord,
-    step_up::{RefreshRegistry, Session, SessionStore, StoreError},
+    step_up::{RefreshRegistry, Session, SessionStore, StoreError, StoredSession},
     types::{Secret, UnixTime},
 };
 
@@ -31,18 +31,21 @@ impl Store {
         }
     }
 
-    /// The same in the place of what is there, if something is. Answers whether it was.
+    /// The same in the place of what was read, if that is still there. Answers whether it was.
     async fn replace_expiring(
         &self,
         kind: Expiring,
         name: String,
+        read: &[u8],
         record: String,
         for_secs: u64,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         match &self.backend {
-            Backend::Redis(store) => store.replace_expiring(kind, &name, &record, for_secs).await,
-            Backend::Embedded(store) => store.replace_expiring(kind, name, record, for_secs, now).await,
+            Backend::Redis(store) => store.replace_expiring(kind, &name, read, &record, for_secs).await,
+            Backend::Embedded(store) => {
+                store.replace_expiring(kind, name, read.to_vec(), record, for_secs, now).await
+            }
         }
     }
 
@@ -97,21 +100,27 @@ impl SessionStore for Store {
     async fn go_on_with_session(
         &self,
         secret: &Secret<String>,
+        read: &StoredSession,
         session: &Session,
         for_secs: u64,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let name = session_record::name(secret);
         let record = self.keys.with(|ring| session_record::seal(ring, &name, session))?;
-        self.replace_expiring(Expiring::Session, name, record, for_secs, now).await
+        self.replace_expiring(Expiring::Session, name, &read.raw, record, for_secs, now).await
     }
 
-    async fn session(&self, secret: &Secret<String>, now: UnixTime) -> Result<Option<Session>, StoreError> {
+    async fn session(
+        &self,
+        secret: &Secret<String>,
+        now: UnixTime,
+    ) -> Result<Option<StoredSession>, StoreError> {
         let name = session_record::name(secret);
-        let Some(record) = self.get_expiring(Expiring::Session, name.clone(), now).await? else {
+        let Some(raw) = self.get_expiring(Expiring::Session, name.clone(), now).await? else {
             return Ok(None);
         };
-        self.keys.opening(|ring| session_record::open(ring, &name, &record)).map(Some)
+        let session = self.keys.opening(|ring| session_record::open(ring, &name, &raw))?;
+        Ok(Some(StoredSession { session, raw }))
     }
 
     async fn end_session(&self, secret: &Secret<String>) -> Result<(), StoreError> {

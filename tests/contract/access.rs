@@ -102,8 +102,10 @@ fn may_do_all_that_is_needed(stand: &Stand) {
             form_token,
         };
         store.begin_session(&secret, &session, 60, stand.now()).await.expect("a session");
-        assert!(store.go_on_with_session(&secret, &session, 60, stand.now()).await.expect("it goes on"));
-        assert!(store.session(&secret, stand.now()).await.expect("read").is_some());
+        let read = store.session(&secret, stand.now()).await.expect("read").expect("a session");
+        assert!(
+            store.go_on_with_session(&secret, &read, &session, 60, stand.now()).await.expect("it goes on")
+        );
         store.end_session(&secret).await.expect("ended");
 
         let throttle = Throttle { per_minute: 60, burst: 1 };

@@ -2,7 +2,7 @@
 
 use tfa_gateway::{
     policy::device::{Device, DeviceVerdict},
-    step_up::{DeviceStore as _, EnrolmentRegistry as _, Session, SessionStore as _},
+    step_up::{DeviceStore as _, EnrolmentRegistry as _, Session, SessionStore as _, StoredSession},
     types::{FactorId, Secret, UnixTime},
 };
 
@@ -44,7 +44,7 @@ on_every_store! {
             let secret = Secret::new("s".to_owned());
             store.begin_session(&secret, &session(stand.now()), 60, stand.now()).await.expect("begun");
             let found = store.session(&secret, stand.now()).await.expect("read").expect("a session");
-            assert_eq!(format!("{found:?}"), format!("{:?}", session(stand.now())));
+            assert_eq!(format!("{:?}", found.session), format!("{:?}", session(stand.now())));
             assert!(store.session(&Secret::new("S".to_owned()), stand.now()).await.expect("read").is_none());
             stand.clock.advance(61);
             assert!(store.session(&secret, stand.now()).await.expect("read").is_none());
@@ -55,18 +55,43 @@ on_every_store! {
         let stand = Stand::new(kind);
         stand.run(async |store| {
             let (secret, session) = (Secret::new("s".to_owned()), session(stand.now()));
-            let goes_on = async || {
-                store.go_on_with_session(&secret, &session, 60, stand.now()).await.expect("written")
+            let begin = async || {
+                store.begin_session(&secret, &session, 60, stand.now()).await.expect("begun");
+                store.session(&secret, stand.now()).await.expect("read").expect("a session")
             };
-            assert!(!goes_on().await);
-            store.begin_session(&secret, &session, 60, stand.now()).await.expect("begun");
-            assert!(goes_on().await);
+            let goes_on = async |read: &StoredSession| {
+                store.go_on_with_session(&secret, read, &session, 60, stand.now()).await.expect("written")
+            };
+            let read = begin().await;
+            assert!(goes_on(&read).await);
+            assert!(!goes_on(&read).await, "it is another one by now");
+            let read = store.session(&secret, stand.now()).await.expect("read").expect("a session");
             store.end_session(&secret).await.expect("ended");
-            assert!(!goes_on().await);
+            assert!(!goes_on(&read).await);
             assert!(store.session(&secret, stand.now()).await.expect("read").is_none());
-            store.begin_session(&secret, &session, 60, stand.now()).await.expect("begun");
+            let read = begin().await;
             stand.clock.advance(61);
-            assert!(!goes_on().await);
+            assert!(!goes_on(&read).await);
+        });
+    }
+
+    fn changes_of_one_session_at_once_are_all_kept(kind: StoreKind) {
+        let stand = Stand::new(kind);
+        stand.run(async |store| {
+            let (secret, now) = (Secret::new("s".to_owned()), stand.now());
+            store.begin_session(&secret, &Session { changes: 0, ..session(now) }, 60, now).await.expect("begun");
+            let count = async |_| {
+                loop {
+                    let read = store.session(&secret, now).await.expect("read").expect("a session");
+                    let next = Session { changes: read.session.changes + 1, ..read.session.clone() };
+                    if store.go_on_with_session(&secret, &read, &next, 60, now).await.expect("written") {
+                        break;
+                    }
+                }
+            };
+            futures_util::future::join_all((0..20).map(count)).await;
+            let read = store.session(&secret, now).await.expect("read").expect("a session");
+            assert_eq!(read.session.changes, 20);
         });
     }
 

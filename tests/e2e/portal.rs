@@ -331,6 +331,35 @@ on_both_stores! {
         }
     }
 
+    fn no_more_changes_are_made_in_one_session_than_there_may_be_however_many_at_once(store: StoreKind) {
+        let (mut stage, _) = stage(store);
+        let person = stage.enrol("alice");
+        let origin = serve_pages(&mut stage);
+        let mut visitor = Visitor::new(&stage, &origin);
+        assert_status(&visitor.sign_in("alice", "passw0rd", &person.code()), 303);
+        let token = visitor.form_token();
+        let post = || visitor.post("devices/none/forget", &[("form_token", &token)]).status;
+        let statuses = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..16 {
+                        let status = post();
+                        statuses.lock().expect("no panic").push(status);
+                    }
+                });
+            }
+        });
+        let mut statuses = statuses.into_inner().expect("no panic");
+        // One that others kept from being counted was not made.
+        statuses.extend((0..100).map(|_| post()).take_while(|status| *status != 429));
+        let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+        assert_eq!((count(303), count(303) + count(429)), (100, statuses.len()), "{statuses:?}");
+        // A sign-in begins anew.
+        assert_status(&visitor.sign_in("alice", "passw0rd", &person.next_code()), 303);
+        assert_eq!(visitor.post("sign-out", &[("form_token", &visitor.form_token())]).status, 303);
+    }
+
     fn a_sign_in_ends_the_session_before(store: StoreKind) {
         let (stage, origin) = stage(store);
         let mut visitor = Visitor::new(&stage, &origin);

@@ -66,11 +66,12 @@ impl EmbeddedStore {
             .await
     }
 
-    /// Answers whether there was one to replace.
+    /// Answers whether what was read was still there.
     pub(in super::super) async fn replace_expiring(
         &self,
         kind: Expiring,
         name: String,
+        read: Vec<u8>,
         record: String,
         for_secs: u64,
         now: UnixTime,
@@ -81,9 +82,12 @@ impl EmbeddedStore {
             .write(move |connection| {
                 connection
                     .prepare_cached(&format!(
-                        "UPDATE {table} SET forget_at = ?2, record = ?3 WHERE name = ?1 AND forget_at > ?4"
+                        "UPDATE {table} SET forget_at = ?2, record = ?3 \
+                         WHERE name = ?1 AND forget_at > ?4 AND record = ?5"
                     ))
-                    .and_then(|mut update| update.execute(params![name, forget_at, record.as_bytes(), now]))
+                    .and_then(|mut update| {
+                        update.execute(params![name, forget_at, record.as_bytes(), now, read])
+                    })
                     .map(|written| written > 0)
                     .map_err(failed)
             })

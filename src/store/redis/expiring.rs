@@ -1,7 +1,13 @@
 //! What is kept for a time, in Redis: one string each, which Redis forgets by itself.
 
+use std::sync::LazyLock;
+
+use redis::Script;
+
 use super::{super::Expiring, RedisStore, keys};
 use crate::step_up::StoreError;
+
+static REPLACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/replace.lua")));
 
 impl RedisStore {
     pub(in super::super) async fn put_expiring(
@@ -18,21 +24,19 @@ impl RedisStore {
         self.servers.write(&key, set).await
     }
 
-    /// Answers whether there was one to replace.
+    /// Answers whether what was read was still there.
     pub(in super::super) async fn replace_expiring(
         &self,
         kind: Expiring,
         name: &str,
+        read: &[u8],
         record: &str,
         for_secs: u64,
     ) -> Result<bool, StoreError> {
         let key = keys::expiring(kind, name);
-        let set = async |mut c| {
-            let mut set = redis::cmd("SET");
-            set.arg(&key).arg(record).arg("EX").arg(for_secs.max(1)).arg("XX");
-            set.query_async::<Option<String>>(&mut c).await
-        };
-        Ok(self.servers.write(&key, set).await?.is_some())
+        let mut call = REPLACE.key(&key);
+        call.arg(read).arg(record).arg(for_secs.max(1));
+        self.servers.write(&key, async |mut c| call.invoke_async::<bool>(&mut c).await).await
     }
 
     pub(in super::super) async fn get_expiring(
