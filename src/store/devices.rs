@@ -4,7 +4,7 @@ use super::{Backend, Store, device_record, fields};
 use crate::{
     policy::device::{Accepted, Device, DeviceUsed},
     step_up::{DeviceStore, StoreError, StoredDevice},
-    types::{FactorId, SubjectId, UnixTime, limits::DEVICES_MAX},
+    types::{FactorId, SubjectId, UnixTime},
 };
 
 impl Store {
@@ -17,28 +17,34 @@ impl Store {
         self.keys.opening(|ring| device_record::open(ring, subject, id, raw.to_vec()))
     }
 
-    /// Writes a device over what was read, or where there was none.
-    async fn put_device(
-        &self,
-        subject: &SubjectId,
-        id: &FactorId,
-        read: Option<&[u8]>,
-        device: &Device,
-        factor: Option<&FactorId>,
-        now: UnixTime,
-    ) -> Result<bool, StoreError> {
-        let factor = factor.map(fields::factor);
-        let record = self.keys.with(|ring| device_record::seal(ring, subject, id, device))?;
-        let for_secs = now.secs_until(device.forget_at);
+    async fn put_device(&self, subject: &SubjectId, id: &FactorId, put: Put<'_>) -> Result<bool, StoreError> {
         match &self.backend {
-            Backend::Redis(store) => {
-                store.put_device(subject, id, read, &record, factor.as_deref(), for_secs).await
-            }
-            Backend::Embedded(store) => {
-                store.put_device(subject, id, read, record, factor, now..device.forget_at).await
-            }
+            Backend::Redis(store) => store.put_device(subject, id, &put).await,
+            Backend::Embedded(store) => store.put_device(subject, id, &put).await,
         }
     }
+
+    fn seal_device(&self, subject: &SubjectId, id: &FactorId, device: &Device) -> Result<String, StoreError> {
+        self.keys.with(|ring| device_record::seal(ring, subject, id, device))
+    }
+}
+
+/// A device that is written over what was read, or where there was none.
+pub(super) struct Put<'a> {
+    /// What was read.
+    pub(super) read: Option<&'a [u8]>,
+    /// What is to be there.
+    pub(super) record: String,
+    /// The field of the factor that must still be there; `None`: any.
+    pub(super) factor: Option<String>,
+    /// It lives from now
+    pub(super) now: UnixTime,
+    /// until then.
+    pub(super) forget_at: UnixTime,
+    /// Others that are over, and are forgotten with it.
+    pub(super) over: Vec<String>,
+    /// Others in the order in which they go where `DEVICES_MAX` are there already.
+    pub(super) older: Vec<String>,
 }
 
 impl DeviceStore for Store {
@@ -77,12 +83,19 @@ impl DeviceStore for Store {
     ) -> Result<bool, StoreError> {
         let mut others = self.devices(subject).await?;
         others.sort_by_key(|other| other.device.used_at);
-        let over = others.iter().filter(|other| other.device.forget_at <= now);
-        let too_many = (others.len() + 1).saturating_sub(DEVICES_MAX);
-        for gone in over.chain(others.iter().take(too_many)) {
-            self.forget_devices(subject, Some(&gone.id)).await?;
-        }
-        self.put_device(subject, id, None, device, factor, now).await
+        let (over, older): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|other| other.device.forget_at <= now);
+        let names = |devices: Vec<StoredDevice>| devices.iter().map(|other| other.id.to_string()).collect();
+        let put = Put {
+            read: None,
+            record: self.seal_device(subject, id, device)?,
+            factor: factor.map(fields::factor),
+            forget_at: device.forget_at,
+            now,
+            over: names(over),
+            older: names(older),
+        };
+        self.put_device(subject, id, put).await
     }
 
     async fn replace_device(
@@ -92,7 +105,17 @@ impl DeviceStore for Store {
         next: &Accepted,
         now: UnixTime,
     ) -> Result<Option<DeviceUsed>, StoreError> {
-        let is_done = self.put_device(subject, &read.id, Some(&read.raw), next.device(), None, now).await?;
+        let device = next.device();
+        let put = Put {
+            read: Some(&read.raw),
+            record: self.seal_device(subject, &read.id, device)?,
+            factor: None,
+            now,
+            forget_at: device.forget_at,
+            over: Vec::new(),
+            older: Vec::new(),
+        };
+        let is_done = self.put_device(subject, &read.id, put).await?;
         Ok(is_done.then(|| DeviceUsed::replaced_by(&read.id, next)))
     }
 

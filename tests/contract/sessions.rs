@@ -136,6 +136,26 @@ on_every_store! {
             assert!(store.device(&subject("bob"), &id("d5")).await.expect("read").is_none());
         });
     }
+
+    fn of_many_devices_at_once_ten_are_kept(kind: StoreKind) {
+        let stand = Stand::new(kind);
+        stand.run(async |store| {
+            let (alice, now) = (subject("alice"), stand.now());
+            store.enrol(&alice, new_factor(None, totp(1))).await.expect("enrolled");
+            let add = async |n: u8| {
+                let name = id(&format!("d{n}"));
+                store.add_device(&alice, &name, &device(n, now), None, now).await.expect("added")
+            };
+            for round in [0..15, 15..30_u8] {
+                let added = futures_util::future::join_all(round.map(add)).await;
+                assert!(added.iter().all(|added| *added), "{added:?}");
+                assert_eq!(store.devices(&alice).await.expect("read").len(), 10);
+            }
+            // The one that came last is there.
+            assert!(add(99).await);
+            assert!(store.device(&alice, &id("d99")).await.expect("read").is_some());
+        });
+    }
 }
 
 #[test]

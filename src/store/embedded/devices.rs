@@ -1,13 +1,11 @@
 //! Remembered devices in the embedded store: one table.
 
-use std::ops::Range;
-
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{EmbeddedStore, expiring::SWEPT_AT_ONCE, failed, row_of};
+use super::{super::devices::Put, EmbeddedStore, expiring::SWEPT_AT_ONCE, failed, row_of};
 use crate::{
     step_up::StoreError,
-    types::{FactorId, SubjectId, UnixTime},
+    types::{FactorId, SubjectId, limits::DEVICES_MAX},
 };
 
 /// Added to a file that a version without it wrote.
@@ -60,13 +58,12 @@ impl EmbeddedStore {
         &self,
         subject: &SubjectId,
         id: &FactorId,
-        read: Option<&[u8]>,
-        record: String,
-        factor: Option<String>,
-        life: Range<UnixTime>,
+        put: &Put<'_>,
     ) -> Result<bool, StoreError> {
-        let (subject, id, read) = (subject.clone(), id.clone(), read.map(<[u8]>::to_vec));
-        let (now, forget_at) = (life.start.to_i64(), life.end.to_i64());
+        let (subject, id, read) = (subject.clone(), id.clone(), put.read.map(<[u8]>::to_vec));
+        let (record, factor) = (put.record.clone(), put.factor.clone());
+        let (over, older) = (put.over.clone(), put.older.clone());
+        let (now, forget_at) = (put.now.to_i64(), put.forget_at.to_i64());
         self.database
             .write(move |connection| {
                 if find(connection, &subject, &id)? != read {
@@ -88,6 +85,9 @@ impl EmbeddedStore {
                              (SELECT subject, id FROM devices WHERE forget_at <= ?1 ORDER BY forget_at LIMIT ?2)",
                         )?
                         .execute(params![now, SWEPT_AT_ONCE])?;
+                    if written > 0 && read.is_none() {
+                        make_room(connection, &subject, &id, &over, &older)?;
+                    }
                     Ok(written > 0)
                 };
                 write().map_err(failed)
@@ -103,6 +103,40 @@ impl EmbeddedStore {
         let (subject, id) = (subject.clone(), id.cloned());
         self.database.write(move |connection| forget(connection, &subject, id.as_ref())).await
     }
+}
+
+/// Forgets those that are over, and then of the others as many as there are too many with the new one.
+fn make_room(
+    connection: &Connection,
+    subject: &SubjectId,
+    new: &FactorId,
+    over: &[String],
+    older: &[String],
+) -> rusqlite::Result<()> {
+    let mut delete = connection.prepare_cached("DELETE FROM devices WHERE subject = ?1 AND id = ?2")?;
+    let mut count = connection.prepare_cached("SELECT count(*) FROM devices WHERE subject = ?1")?;
+    for id in over {
+        delete.execute(params![subject.as_str(), id])?;
+    }
+    let max = i64::try_from(DEVICES_MAX).unwrap_or(i64::MAX);
+    let mut too_many = move || {
+        let count: i64 = count.query_row(params![subject.as_str()], |row| row.get(0))?;
+        Ok::<_, rusqlite::Error>(count.saturating_sub(max))
+    };
+    for id in older {
+        if too_many()? <= 0 {
+            break;
+        }
+        delete.execute(params![subject.as_str(), id])?;
+    }
+    // Of those that came at the same time, nobody knows which is older.
+    connection
+        .prepare_cached(
+            "DELETE FROM devices WHERE subject = ?1 AND id IN \
+             (SELECT id FROM devices WHERE subject = ?1 AND id <> ?2 ORDER BY forget_at LIMIT max(?3, 0))",
+        )?
+        .execute(params![subject.as_str(), new.as_str(), too_many()?])?;
+    Ok(())
 }
 
 /// Forgets one device, or all.

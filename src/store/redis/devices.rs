@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use redis::Script;
 
-use super::{RedisStore, keys};
+use super::{super::devices::Put, RedisStore, keys};
 use crate::{
     step_up::StoreError,
-    types::{FactorId, SubjectId},
+    types::{FactorId, SubjectId, limits::DEVICES_MAX},
 };
 
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/put_device.lua")));
@@ -35,16 +35,14 @@ impl RedisStore {
         &self,
         subject: &SubjectId,
         id: &FactorId,
-        read: Option<&[u8]>,
-        record: &str,
-        factor: Option<&str>,
-        for_secs: u64,
+        put: &Put<'_>,
     ) -> Result<bool, StoreError> {
         let key = keys::devices(subject);
         let mut call = PUT.key(&key);
         call.key(keys::enrolment(subject));
-        call.arg(id.as_str()).arg(read.unwrap_or_default()).arg(record).arg(for_secs.max(1));
-        call.arg(factor.unwrap_or_default());
+        call.arg(id.as_str()).arg(put.read.unwrap_or_default()).arg(&put.record).arg(put.now.secs_until(put.forget_at).max(1));
+        call.arg(put.factor.as_deref().unwrap_or_default()).arg(DEVICES_MAX);
+        call.arg(put.over.len()).arg(&put.over).arg(&put.older);
         let put = async |mut c| call.invoke_async::<bool>(&mut c).await;
         // One that is spent must stay so, like a passcode.
         self.servers.write_for_good(&key, put, |done| *done).await
