@@ -218,6 +218,25 @@ where
         subject: &SubjectId,
         leads_to: LeadsTo,
     ) -> Result<(), AdminError> {
+        self.alias(alias, subject, leads_to, ChangeKind::AliasAdded).await
+    }
+
+    /// The same from another system, where it led to anybody.
+    pub(super) async fn import_alias_of(
+        &self,
+        alias: &SubjectId,
+        subject: &SubjectId,
+    ) -> Result<(), AdminError> {
+        self.alias(alias, subject, LeadsTo::Anybody, ChangeKind::Imported).await
+    }
+
+    async fn alias(
+        &self,
+        alias: &SubjectId,
+        subject: &SubjectId,
+        leads_to: LeadsTo,
+        change: ChangeKind,
+    ) -> Result<(), AdminError> {
         if alias == subject {
             return Err(EditDenial::SameSubject.into());
         }
@@ -229,7 +248,7 @@ where
             return Err(AdminError::NotEnrolled { subject: subject.clone() });
         }
         self.store.add_alias(alias, subject).await?;
-        self.record(ChangeKind::AliasAdded, Some(subject), Some(alias.as_str())).await
+        self.record(change, Some(subject), Some(alias.as_str())).await
     }
 
     /// Forgets an alias. Returns whether there was one.

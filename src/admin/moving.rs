@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::{
-    AdminError, Administration, LeadsTo,
+    AdminError, Administration,
     enrol::checked_label,
     import::{Entry, IncomingFactor, Row},
 };
@@ -220,6 +220,11 @@ where
             summary.short_secrets += u64::from(is_short && matches!(outcome, RowOutcome::Imported(_)));
             told(&outcome);
         }
+        if rehearsal == Rehearsal::No && summary.imported > 0 {
+            // Those of the rows are kept for a shorter time.
+            let rows = format!("{} rows", summary.imported);
+            self.record(ChangeKind::Imported, None, Some(&rows)).await?;
+        }
         Ok(summary)
     }
 
@@ -295,7 +300,7 @@ where
             None => {}
         }
         if rehearsal == Rehearsal::No {
-            self.add_alias(&alias, &subject, LeadsTo::Anybody).await?;
+            self.import_alias_of(&alias, &subject).await?;
         }
         Ok(TakenOver::Added)
     }

@@ -42,5 +42,5 @@ pub use revocation::{
 pub use session::{Session, SessionStore, StoredSession};
 pub use sign_in::{SignIn, sign_in_flow, verify_flow};
 pub use throttle::{TokenThrottle, throttled};
-pub use trail::{Actor, AuditTrail, ChangeKind, TrailEvent, TrailPage, TrailQuery};
+pub use trail::{Actor, AuditTrail, ChangeKind, TrailEvent, TrailList, TrailPage, TrailQuery};
 pub use withheld::WithheldToken;

@@ -3,7 +3,10 @@
 use std::{fmt, future::Future};
 
 use super::StoreError;
-use crate::types::{SubjectId, UnixTime};
+use crate::types::{
+    SubjectId, UnixTime,
+    limits::{TRAIL_EVENTS_MAX, TRAIL_IMPORTED_EVENTS_MAX},
+};
 
 /// Who changes something: by which way, and under which name. It is shown, and never a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub enum ChangeKind {
     AliasAdded,
     /// An alias was forgotten.
     AliasRemoved,
-    /// A factor was taken over from another system.
+    /// A factor or an alias was taken over from another system; without a subject: as many rows as the object says.
     Imported,
     /// Records were sealed with the current key.
     Resealed,
@@ -139,6 +142,41 @@ pub struct TrailEvent {
     pub object: Option<String>,
 }
 
+/// Which list an event is kept in. Each has a bound of its own, so that no list pushes events out of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrailList {
+    /// What operators change.
+    Operators,
+    /// What people change of their own.
+    Own,
+    /// Rows that were imported, of which there may be millions.
+    Imported,
+}
+
+impl TrailList {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Operators, Self::Own, Self::Imported];
+
+    /// How many events are kept, about.
+    pub const fn events_max(self) -> usize {
+        match self {
+            Self::Operators | Self::Own => TRAIL_EVENTS_MAX,
+            Self::Imported => TRAIL_IMPORTED_EVENTS_MAX,
+        }
+    }
+}
+
+impl TrailEvent {
+    /// Where it is kept.
+    pub fn list(&self) -> TrailList {
+        match (self.change, &self.subject) {
+            _ if self.actor.is_own() => TrailList::Own,
+            (ChangeKind::Imported, Some(_)) => TrailList::Imported,
+            _ => TrailList::Operators,
+        }
+    }
+}
+
 /// Which events are asked for, the latest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrailQuery {
@@ -161,7 +199,8 @@ pub struct TrailPage {
 
 /// Where changes are recorded.
 pub trait AuditTrail {
-    /// Records a change. The oldest go when there are more than `TRAIL_EVENTS_MAX`.
+    /// Records a change. The oldest of its list go when there are too many; of somebody's own changes, the oldest of that
+    /// subject when it has more than `TRAIL_OWN_EVENTS_MAX`.
     fn append(&self, event: &TrailEvent) -> impl Future<Output = Result<(), StoreError>>;
     /// Reads what was recorded.
     fn trail(&self, query: &TrailQuery) -> impl Future<Output = Result<TrailPage, StoreError>>;

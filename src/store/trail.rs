@@ -17,8 +17,8 @@ impl AuditTrail for Store {
     async fn append(&self, event: &TrailEvent) -> Result<(), StoreError> {
         let record = trail_record::encode(event);
         match &self.backend {
-            Backend::Redis(store) => store.append_event(&record).await,
-            Backend::Embedded(store) => store.append_event(record, event.subject.clone()).await,
+            Backend::Redis(store) => store.append_event(&record, event.list(), event.subject.as_ref()).await,
+            Backend::Embedded(store) => store.append_event(record, event.list(), event.subject.clone()).await,
         }
     }
 

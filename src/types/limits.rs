@@ -51,10 +51,17 @@ pub const RECOVERY_CODES_MAX: usize = 20;
 pub const PENDING_SECS_MAX: u64 = 3600;
 /// Factors of one subject that wait for their confirmation; one more takes the place of the oldest.
 pub const PENDING_MAX: usize = 3;
-/// Events of the audit trail that a store keeps; beyond it the oldest go. Some 20 MiB.
-pub const TRAIL_EVENTS_MAX: i64 = 100_000;
+/// Events of the audit trail that a store keeps of operators, and as many of people's own changes; beyond it the oldest
+/// go. Some 20 MiB each.
+pub const TRAIL_EVENTS_MAX: usize = 100_000;
+/// Events of one subject's own changes; beyond it the oldest of this subject go, so that nobody pushes others out.
+pub const TRAIL_OWN_EVENTS_MAX: usize = 100;
+/// Seconds without a change after which those of one subject are no longer counted.
+pub const TRAIL_OWN_EVENTS_SECS: u64 = 30 * 24 * 3600;
+/// Events of single rows that were imported; each run leaves one among those of operators as well.
+pub const TRAIL_IMPORTED_EVENTS_MAX: usize = 10_000;
 /// Audit events of grants that Redis keeps for whoever reads them; beyond it the oldest go. Some 30 MiB.
-pub const AUDIT_EVENTS_MAX: i64 = 100_000;
+pub const AUDIT_EVENTS_MAX: usize = 100_000;
 /// Names that are read from a store at once.
 pub const LIST_PAGE_MAX: usize = 1000;
 /// Bytes of a form of the self-service pages.

@@ -121,6 +121,17 @@ fn may_do_all_that_is_needed(stand: &Stand) {
         store.append(&event).await.expect("recorded");
         let trail = store.trail(&TrailQuery { limit: 10, ..TrailQuery::default() }).await.expect("a page");
         assert_eq!(trail.events, [event]);
+        // As many as make the oldest one go.
+        for _ in 0..=100 {
+            let own = TrailEvent {
+                at: stand.now(),
+                actor: Actor::own(&subject("bob")),
+                change: ChangeKind::Renamed,
+                subject: Some(subject("bob")),
+                object: None,
+            };
+            store.append(&own).await.expect("recorded");
+        }
         assert_eq!(store.disable(&subject("alice")).await.expect("disabled"), 1);
     });
 }

@@ -77,7 +77,7 @@ on_both_stores! {
         assert_eq!(status(&stage, "bob")["factors"], before[1]["factors"]);
         let trail = stage.config.run(&["audit", "--json"]).ok();
         let changes: Vec<_> = lines_of(&trail).iter().map(|event| event["change"].clone()).collect();
-        assert_eq!(changes, ["imported", "imported", "imported"]);
+        assert_eq!(changes, ["imported", "imported", "imported", "imported"]);
         assert!(!trail.contains(SECRET) && !trail.contains("abcd"));
     }
 

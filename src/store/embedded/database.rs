@@ -24,9 +24,9 @@ use crate::step_up::StoreError;
 /// `TFAG`: tells our files from others'.
 const APPLICATION_ID: i32 = 0x5446_4147;
 /// The layout that this version reads and writes.
-const SCHEMA_VERSION: i32 = 8;
+const SCHEMA_VERSION: i32 = 9;
 /// What each layout added to the one before it, from the second on.
-const ADDED: [&str; 7] = [
+const ADDED: [&str; 8] = [
     revocations::SCHEMA,
     expiring::REFRESH_SCHEMA,
     ledger::SCHEMA,
@@ -34,6 +34,7 @@ const ADDED: [&str; 7] = [
     expiring::SESSIONS_SCHEMA,
     devices::SCHEMA,
     devices::ORDER_SCHEMA,
+    trail::LISTS_SCHEMA,
 ];
 const SCHEMA: &str = "
     CREATE TABLE factors (

@@ -1,11 +1,11 @@
-//! The audit trail in the embedded store: one table, of which the oldest go.
+//! The audit trail in the embedded store: one table, of which the oldest of each list go.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{super::trail_record, EmbeddedStore, failed};
 use crate::{
-    step_up::{EditDenial, StoreError, TrailPage, TrailQuery},
-    types::{SubjectId, limits::TRAIL_EVENTS_MAX},
+    step_up::{EditDenial, StoreError, TrailList, TrailPage, TrailQuery},
+    types::{SubjectId, limits::TRAIL_OWN_EVENTS_MAX},
 };
 
 /// Added to a file that a version without it wrote.
@@ -18,20 +18,71 @@ pub(super) const SCHEMA: &str = "
     CREATE INDEX trail_by_subject ON trail (subject, id);
 ";
 
+/// The same, added later. The numbers are those of [`number_of`].
+pub(super) const LISTS_SCHEMA: &str = "
+    ALTER TABLE trail ADD COLUMN list INTEGER NOT NULL DEFAULT 0;
+    UPDATE trail SET list = 1 WHERE CAST(event AS TEXT) LIKE '%\"actor\":\"self:%';
+    CREATE INDEX trail_by_list ON trail (list, id);
+";
+
+/// After so many events it is looked whether there are too many.
+const LOOKED_EVERY: i64 = 256;
+
+const fn number_of(list: TrailList) -> i64 {
+    match list {
+        TrailList::Operators => 0,
+        TrailList::Own => 1,
+        TrailList::Imported => 2,
+    }
+}
+
+/// Drops the oldest of a list.
+fn cap(connection: &Connection, list: TrailList) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM trail WHERE list = ?1 AND id <= \
+             (SELECT id FROM trail WHERE list = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        )?
+        .execute(params![number_of(list), integer(list.events_max())])
+}
+
+/// Drops the oldest of a subject's own changes.
+fn cap_own(connection: &Connection, subject: &SubjectId) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM trail WHERE subject = ?1 AND list = ?2 AND id <= (SELECT id FROM trail \
+             WHERE subject = ?1 AND list = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+        )?
+        .execute(params![subject.as_str(), number_of(TrailList::Own), integer(TRAIL_OWN_EVENTS_MAX)])
+}
+
+fn integer(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 impl EmbeddedStore {
     pub(in super::super) async fn append_event(
         &self,
         record: String,
+        list: TrailList,
         subject: Option<SubjectId>,
     ) -> Result<(), StoreError> {
         self.database
             .write(move |connection| {
                 let write = || {
+                    let name = subject.as_ref().map(SubjectId::as_str);
                     connection
-                        .prepare_cached("INSERT INTO trail (subject, event) VALUES (?1, ?2)")?
-                        .execute(params![subject.as_ref().map(SubjectId::as_str), record.as_bytes()])?;
-                    let oldest = connection.last_insert_rowid().saturating_sub(TRAIL_EVENTS_MAX);
-                    connection.prepare_cached("DELETE FROM trail WHERE id <= ?1")?.execute(params![oldest])
+                        .prepare_cached("INSERT INTO trail (list, subject, event) VALUES (?1, ?2, ?3)")?
+                        .execute(params![number_of(list), name, record.as_bytes()])?;
+                    if connection.last_insert_rowid() % LOOKED_EVERY == 0 {
+                        for list in TrailList::ALL {
+                            cap(connection, list)?;
+                        }
+                    }
+                    match &subject {
+                        Some(subject) if list == TrailList::Own => cap_own(connection, subject),
+                        _ => Ok(0),
+                    }
                 };
                 write().map(drop).map_err(failed)
             })

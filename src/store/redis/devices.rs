@@ -40,7 +40,10 @@ impl RedisStore {
         let key = keys::devices(subject);
         let mut call = PUT.key(&key);
         call.key(keys::enrolment(subject));
-        call.arg(id.as_str()).arg(put.read.unwrap_or_default()).arg(&put.record).arg(put.now.secs_until(put.forget_at).max(1));
+        call.arg(id.as_str())
+            .arg(put.read.unwrap_or_default())
+            .arg(&put.record)
+            .arg(put.now.secs_until(put.forget_at).max(1));
         call.arg(put.factor.as_deref().unwrap_or_default()).arg(DEVICES_MAX);
         call.arg(put.over.len()).arg(&put.over).arg(&put.older);
         let put = async |mut c| call.invoke_async::<bool>(&mut c).await;

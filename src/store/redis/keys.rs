@@ -1,13 +1,24 @@
 //! The names of keys. The layout is public: `docs/redis.md`.
 
 use super::super::Expiring;
-use crate::types::SubjectId;
+use crate::{step_up::TrailList, types::SubjectId};
 
 /// A random text that the first enrolment leaves: where it is missing, the data are others, or gone.
 pub(super) const MARKER: &str = "tfa:marker";
 
-/// The stream of administrative changes.
-pub(super) const TRAIL: &str = "tfa:audit";
+/// The stream of changes that operators make, that people make of their own, or of rows that were imported.
+pub(super) const fn trail(list: TrailList) -> &'static str {
+    match list {
+        TrailList::Operators => "tfa:audit",
+        TrailList::Own => "tfa:audit:own",
+        TrailList::Imported => "tfa:audit:imported",
+    }
+}
+
+/// The sorted set with the places of a subject's own changes in that stream.
+pub(super) fn own_changes(subject: &SubjectId) -> String {
+    format!("tfa:{{{}}}:own-changes", tag(subject))
+}
 
 /// The stream of audit events of grants.
 pub(super) const EVENTS: &str = "tfa:events";
