@@ -25,15 +25,31 @@ PYTHON
 # run WHAT COMMAND...: one line of the table.
 run() {
     python3 - "$@" <<'PYTHON'
-import resource, subprocess, sys, time
+import subprocess, sys, tempfile, time
 what, command = sys.argv[1], sys.argv[2:]
+
+
+def largest_memory(pid):
+    """VmHWM (proc_pid_status(5)), which is the command's own from its exec on. None once it has ended."""
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            return next((int(line.split()[1]) for line in status if line.startswith("VmHWM:")), None)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 start = time.monotonic()
-done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-seconds = time.monotonic() - start
-if done.returncode:
-    sys.exit(f"{what}: {done.stderr}")
-mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(f"| {what} | {seconds:.1f} | {mib:.0f} |", flush=True)
+with tempfile.TemporaryFile("w+") as errors:
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+    kib = 0
+    while running.poll() is None:
+        kib = max(kib, largest_memory(running.pid) or 0)
+        time.sleep(0.002)
+    seconds = time.monotonic() - start
+    errors.seek(0)
+    if running.returncode:
+        sys.exit(f"{what}: {errors.read()}")
+print(f"| {what} | {seconds:.1f} | {kib / 1024:.0f} |", flush=True)
 PYTHON
 }
 
