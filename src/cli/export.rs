@@ -9,6 +9,7 @@ use std::{
 
 use clap::Args;
 use tempfile::NamedTempFile;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CliError, administer, counted, progress::Progress};
 use crate::{
@@ -45,7 +46,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
     let ring = key_file::load(&settings.key_file).map_err(|error| failed(error.into()))?;
     let target = arguments.output.as_deref().filter(|path| *path != Path::new("-"));
     let summary = match target {
-        None => write(settings, arguments, &ring, &mut io::stdout().lock())?,
+        None => write(settings, arguments, &ring, || Ok(io::stdout().lock()))?.0,
         Some(path) => {
             // A device or a pipe would be replaced by a file, and the secrets lie there.
             if path.metadata().is_ok_and(|found| !found.is_file()) {
@@ -55,13 +56,14 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
                 )));
             }
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let mut file =
+            let beside = || {
                 NamedTempFile::new_in(directory.unwrap_or_else(|| Path::new("."))).map_err(|error| {
-                    let place = format!("nothing was exported: {} cannot be written", path.display());
                     // The error of the library names a file of its own making.
-                    CliError::Failed(place, io::Error::from(error.kind()).into())
-                })?;
-            let summary = write(settings, arguments, &ring, &mut file)?;
+                    let kind = error.kind();
+                    io::Error::new(kind, format!("{} cannot be written: {kind}", path.display()))
+                })
+            };
+            let (summary, file) = write(settings, arguments, &ring, beside)?;
             file.as_file().sync_all().map_err(|error| failed(error.into()))?;
             file.persist(path).map_err(|error| failed(error.into()))?;
             summary
@@ -77,18 +79,21 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
     Ok(())
 }
 
-fn write(
+fn write<W: Write>(
     settings: &Settings,
     arguments: &Arguments,
     ring: &KeyRing,
-    out: &mut dyn Write,
-) -> Result<ExportSummary, CliError> {
+    open: impl FnOnce() -> io::Result<W>,
+) -> Result<(ExportSummary, W), CliError> {
     administer(settings, "the export was not finished, and is not whole", async |admin| {
-        let out = BufWriter::new(out);
+        // First of all: there must be no file that a signal could leave behind.
+        let stopped = stopped().map_err(AdminError::File)?;
+        let mut out = open().map_err(AdminError::File)?;
+        let buffered = BufWriter::new(&mut out);
         let file = if arguments.plain {
-            ExportFile::plain(out, &settings.issuer)
+            ExportFile::plain(buffered, &settings.issuer)
         } else {
-            ExportFile::sealed(out, ring)?
+            ExportFile::sealed(buffered, ring)?
         };
         let progress = Progress::start("names");
         let exported = admin.export(file, |read, problem| {
@@ -98,9 +103,26 @@ fn write(
             }
         });
         // The file is dropped, and with it what was written so far.
+        let summary = tokio::select! {
+            exported = exported => exported?,
+            () = stopped => return Err(AdminError::File(io::ErrorKind::Interrupted.into())),
+        };
+        Ok((summary, out))
+    })
+}
+
+/// Ends when somebody stops the work, by any signal that would end the process at once from now on otherwise.
+fn stopped() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut quit = signal(SignalKind::quit())?;
+    Ok(async move {
         tokio::select! {
-            exported = exported => exported,
-            Ok(()) = tokio::signal::ctrl_c() => Err(AdminError::File(io::ErrorKind::Interrupted.into())),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+            _ = quit.recv() => {}
         }
     })
 }

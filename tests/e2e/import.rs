@@ -302,6 +302,87 @@ fn ctrl_c_ends_an_import_and_a_further_run_does_the_rest() {
     assert_eq!(import(&stage, "csv", &people, &[]).ok(), "1 imported, 2 were there already, 0 bad\n");
 }
 
+#[test]
+fn an_export_that_is_stopped_leaves_no_secret_behind() {
+    let stage = Stage::prepared(StoreKind::Redis);
+    stage.enrol("alice");
+    fs::copy(stage.config.dir().join("gateway.toml"), stage.config.dir().join("own.toml")).expect("copied");
+    let files = || {
+        let names = fs::read_dir(stage.config.dir()).expect("a directory").flatten();
+        names.map(|entry| entry.file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = files();
+    for signal in ["-INT", "-TERM", "-HUP", "-QUIT"] {
+        stage.redis.as_ref().expect("a Redis").freeze();
+        let mut child = Command::new(BINARY)
+            .args([
+                "export",
+                "--plain",
+                "--yes-secrets-in-clear",
+                "--output",
+                "out.txt",
+                "--config",
+                "own.toml",
+            ])
+            .current_dir(stage.config.dir())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let has_begun = (0..1_000_000).any(|_| {
+            std::thread::yield_now();
+            files() != before || !matches!(child.try_wait(), Ok(None))
+        });
+        assert!(has_begun && files() != before, "the file is made before the store answers");
+        quietly(Command::new("kill").args([signal, &child.id().to_string()]));
+        let ended = child.wait_with_output().expect("ended");
+        stage.redis.as_ref().expect("a Redis").thaw();
+        assert_eq!(ended.status.code(), Some(1), "{signal}: {ended:?}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("is not whole"), "{ended:?}");
+        assert_eq!(files(), before, "{signal}");
+    }
+    stage.config.run(&["export", "--plain", "--yes-secrets-in-clear", "--output", "out.txt"]).ok();
+}
+
+#[test]
+fn ctrl_c_ends_a_rotation_and_a_further_run_does_the_rest() {
+    let stage = Stage::prepared(StoreKind::Redis);
+    let rows: String = (0..1000).map(|n| format!("person-{n},{SECRET}\n")).collect();
+    let people = file(&stage, "people.csv", format!("subject,secret\n{rows}"));
+    import(&stage, "csv", &people, &[]).ok();
+    let new = stage.config.run(&["keys", "generate", "--json"]).json();
+    let new = new["key_id"].as_str().expect("an id").to_owned();
+    fs::copy(stage.config.dir().join("gateway.toml"), stage.config.dir().join("own.toml")).expect("copied");
+    let child = Command::new(BINARY)
+        .args(["keys", "rotate", "--config", "own.toml"])
+        .current_dir(stage.config.dir())
+        .stdout(Stdio::null())
+        .spawn();
+    let mut child = child.expect("started");
+    let is_resealed = |n: u32| {
+        stage
+            .redis
+            .as_ref()
+            .expect("a Redis")
+            .cli(&["HVALS", &format!("tfa:{{person-{n}}}:enrolment")])
+            .contains(&new)
+    };
+    let has_begun = (0..10_000).any(|n| is_resealed(n % 1000) || !matches!(child.try_wait(), Ok(None)));
+    assert!(has_begun);
+    quietly(Command::new("sh").args(["-c", &format!("kill -INT {} || true", child.id())]));
+    child.wait().expect("ended");
+    let rest = stage.config.run(&["keys", "rotate", "--json"]).json();
+    assert_eq!((&rest["names"], &rest["names_failed"]), (&1000.into(), &0.into()), "{rest}");
+    let again = stage.config.run(&["keys", "rotate", "--json"]).json();
+    assert_eq!((&again["key_id"], &again["records_resealed"]), (&new.as_str().into(), &0.into()), "{again}");
+    let said = stage.config.run(&["status", "person-999", "--json"]).json();
+    assert_eq!(
+        (&said["enrolled"], &said["factors"][0]["key_id"]),
+        (&true.into(), &new.as_str().into()),
+        "{said}"
+    );
+}
+
 /// A time as Authelia writes it.
 fn jiff_text(secs: u64) -> String {
     jiff::Timestamp::from_second(i64::try_from(secs).expect("a time")).expect("a time").to_string()
