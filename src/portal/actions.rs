@@ -64,8 +64,7 @@ impl Portal {
         }
         let counted = async |session: &mut Session| {
             if session.changes >= PORTAL_CHANGES_MAX {
-                let rule = "so many changes are not made in one session; sign out, and in again";
-                return Err(Failure::Plain(StatusCode::TOO_MANY_REQUESTS, rule));
+                return Err(Failure::Plain(StatusCode::TOO_MANY_REQUESTS, |texts| &texts.too_many_changes));
             }
             session.changes += 1;
             Ok(())

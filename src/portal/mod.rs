@@ -81,11 +81,11 @@ pub struct Portal {
 /// How long a form may take to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// What stands for a page that is not there.
-const NOT_FOUND: Failure = Failure::Plain(StatusCode::NOT_FOUND, "not found");
+const NOT_FOUND: Failure = Failure::Plain(StatusCode::NOT_FOUND, |texts| &texts.not_found);
 
 /// What stands for a change of a session that others change all the time.
 const TOO_MUCH_AT_ONCE: Failure =
-    Failure::Plain(StatusCode::TOO_MANY_REQUESTS, "so much is not done at once; please try again");
+    Failure::Plain(StatusCode::TOO_MANY_REQUESTS, |texts| &texts.too_much_at_once);
 
 impl Portal {
     /// Whether a path is one of the pages.
@@ -138,8 +138,7 @@ impl Portal {
                     let client =
                         self.trusted_proxies.client(peer, &head.headers).unwrap_or(peer.address.ip());
                     if let Passage::In(_) = throttled(&*self.store, self.throttle, client).await {
-                        let rule = "too many attempts to sign in; please wait a moment";
-                        return Err(Failure::Plain(StatusCode::TOO_MANY_REQUESTS, rule));
+                        return Err(Failure::Plain(StatusCode::TOO_MANY_REQUESTS, |t| &t.too_many_sign_ins));
                     }
                     return self.sign_in(head, &form, peer).await;
                 }
@@ -176,9 +175,9 @@ async fn read(body: Incoming) -> Result<Bytes, Failure> {
     match tokio::time::timeout(FORM_TIMEOUT, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Failure::Plain(StatusCode::PAYLOAD_TOO_LARGE, "the form is too large"))
+            Err(Failure::Plain(StatusCode::PAYLOAD_TOO_LARGE, |texts| &texts.form_too_large))
         }
-        Ok(Err(_)) => Err(Failure::Plain(StatusCode::BAD_REQUEST, "the form is broken")),
-        Err(_) => Err(Failure::Plain(StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time")),
+        Ok(Err(_)) => Err(Failure::Plain(StatusCode::BAD_REQUEST, |texts| &texts.bad_form)),
+        Err(_) => Err(Failure::Plain(StatusCode::REQUEST_TIMEOUT, |texts| &texts.form_too_late)),
     }
 }

@@ -51,10 +51,7 @@ impl Visit {
         if token.ct_eq(session.1.form_token.expose().as_bytes()).into() {
             Ok(session)
         } else {
-            Err(Failure::Plain(
-                StatusCode::FORBIDDEN,
-                "the form is not of this session; go back and try again",
-            ))
+            Err(Failure::Plain(StatusCode::FORBIDDEN, |texts| &texts.form_of_another_session))
         }
     }
 }
@@ -100,10 +97,7 @@ pub(super) fn check_origin(url: &PortalUrl, headers: &HeaderMap) -> Result<(), F
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (Some(origin), None) if origin.as_bytes() == url.origin().as_bytes() => Ok(()),
-        _ => Err(Failure::Plain(
-            StatusCode::FORBIDDEN,
-            "the form does not come from this site; if it does, [portal] url is not the address in your browser",
-        )),
+        _ => Err(Failure::Plain(StatusCode::FORBIDDEN, |texts| &texts.form_of_another_site)),
     }
 }
 
@@ -114,12 +108,12 @@ impl Form {
     pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, Failure> {
         let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         if media_type != Some(b"application/x-www-form-urlencoded".as_slice()) {
-            return Err(Failure::Plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a form is expected"));
+            return Err(Failure::Plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, |texts| &texts.bad_form));
         }
         let mut fields = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(body) {
             if fields.insert(name.into_owned(), Secret::new(value.into_owned())).is_some() {
-                return Err(Failure::Plain(StatusCode::BAD_REQUEST, "a field of the form came twice"));
+                return Err(Failure::Plain(StatusCode::BAD_REQUEST, |texts| &texts.bad_form));
             }
         }
         Ok(Self(fields))

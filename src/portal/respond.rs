@@ -8,7 +8,7 @@ use http::{
 };
 
 use super::{
-    Logo, Portal, PortalSettings,
+    Logo, Portal, PortalSettings, Texts,
     pages::{Page, SignInPage},
     request::COOKIE_NAME,
 };
@@ -23,8 +23,8 @@ use crate::{
 pub(super) enum Failure {
     /// A form, or a page behind the sign-in, without a session.
     SignedOut,
-    /// Something that no browser sends from our pages.
-    Plain(StatusCode, &'static str),
+    /// A plain text in the place of a page; which one.
+    Plain(StatusCode, fn(&Texts) -> &str),
     /// Not GET, HEAD or POST.
     MethodNotAllowed,
     /// The store or the upstream does not answer, or a template does not render.
@@ -59,9 +59,9 @@ impl Failure {
     pub(super) fn response(self, portal: &Portal) -> Response<Bytes> {
         let texts = &portal.settings.texts;
         match self {
-            Self::Plain(status, why) => plain(status, why),
+            Self::Plain(status, why) => plain(status, why(texts)),
             Self::MethodNotAllowed => {
-                let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD and POST only");
+                let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, &texts.bad_method);
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
                 response
             }
@@ -79,7 +79,7 @@ impl Failure {
 fn signed_out(portal: &Portal, status: StatusCode, problem: &str) -> Response<Bytes> {
     let page = Page::of(portal, None).with_problem(problem);
     let page = SignInPage { page, user_name: "", wants_code: false };
-    self::page(status, &page).unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "no page"))
+    self::page(status, &page).unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, problem))
 }
 
 /// A page.
@@ -139,7 +139,7 @@ pub(super) fn logo(logo: &Logo) -> Response<Bytes> {
     response
 }
 
-fn plain(status: StatusCode, why: &'static str) -> Response<Bytes> {
+fn plain(status: StatusCode, why: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(format!("{why}\n")));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

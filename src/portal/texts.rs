@@ -82,6 +82,16 @@ pub struct Texts {
     pub gone: String,
     pub not_pending: String,
     pub bad_label: String,
+    pub not_found: String,
+    pub too_many_sign_ins: String,
+    pub too_many_changes: String,
+    pub too_much_at_once: String,
+    pub form_of_another_session: String,
+    pub form_of_another_site: String,
+    pub bad_form: String,
+    pub form_too_large: String,
+    pub form_too_late: String,
+    pub bad_method: String,
 }
 
 impl Default for Texts {
@@ -162,6 +172,16 @@ impl Default for Texts {
             gone: "There is no such authenticator app any more.".into(),
             not_pending: "This app waited for too long, or is set up already. Please add it again.".into(),
             bad_label: "The name is too long, or has characters that cannot be seen.".into(),
+            not_found: "There is no such page.".into(),
+            too_many_sign_ins: "Too many attempts to sign in. Please wait a moment.".into(),
+            too_many_changes: "So many changes are not made in one session. Please sign out, and in again.".into(),
+            too_much_at_once: "So much is not done at once. Please try again.".into(),
+            form_of_another_session: "The form is not of this session. Please go back and try again.".into(),
+            form_of_another_site: "The form does not come from this site. If it does, [portal] url is not the address in your browser.".into(),
+            bad_form: "The form cannot be read.".into(),
+            form_too_large: "The form is too large.".into(),
+            form_too_late: "The form did not arrive in time.".into(),
+            bad_method: "GET, HEAD and POST only.".into(),
         }
     }
 }

@@ -527,6 +527,21 @@ fn another_language_and_a_picture_can_be_had() {
     assert!(page.contains("<html lang=\"de\">") && page.contains("Anmelden"), "{page}");
     assert!(page.contains("Beispiel &#38; Söhne") || page.contains("Beispiel &amp; Söhne"), "{page}");
     assert_eq!(visitor.get("logo").header("content-type"), Some("image/svg+xml"));
+    // What stands in the place of a page as well.
+    let foreign = visitor.send("POST", "sign-in", "", &[("Origin", "https://evil.example")]);
+    let large = visitor.post("sign-in", &[("username", &"a".repeat(20_000))]);
+    let twice = visitor.post("sign-in", &[("username", "a"), ("username", "b")]);
+    let method = visitor.send("DELETE", "", "", &[]);
+    for (answer, status, said) in [
+        (foreign, 403, "kommt nicht von dieser Website"),
+        (large, 413, "Das Formular ist zu groß"),
+        (twice, 400, "Das Formular ist nicht lesbar"),
+        (method, 405, "Nur GET, HEAD und POST"),
+        (visitor.get("none/none"), 401, "Bitte melden Sie sich an"),
+    ] {
+        assert_status(&answer, status);
+        assert!(answer.text().contains(said), "{said}: {answer:?}");
+    }
 }
 
 #[test]
