@@ -163,10 +163,7 @@ impl Portal {
             EditDenial::Waits => self.refuse(session, &texts.waiting).await,
             EditDenial::NotEnrolled => self.refuse(session, &texts.no_factors).await,
             EditDenial::BadLabel => self.refuse(session, &texts.bad_label).await,
-            EditDenial::IsPlain => {
-                let why = "this app was set up by the site itself, and can be changed there alone";
-                Err(Failure::Plain(StatusCode::CONFLICT, why))
-            }
+            EditDenial::IsPlain => self.refuse(session, &texts.of_the_site).await,
             // By then the session has not shown a factor that counts.
             EditDenial::OthersCount => Err(Failure::SignedOut),
             EditDenial::TooManyCodes
