@@ -22,10 +22,10 @@ fn an_upstream_that_refuses_connections_is_502() {
     let (url, _kept) = refusing_url();
     let gateway = Gateway::with(&url, &[]);
     let mut client = gateway.send(GET);
-    assert_unavailable(&client.read_answer(), 502);
+    assert_unavailable(&client.read_answer_soon(), 502);
     // The client's connection is as good as before.
     client.send(GET);
-    assert_unavailable(&client.read_answer(), 502);
+    assert_unavailable(&client.read_answer_soon(), 502);
 }
 
 #[test]
@@ -35,14 +35,14 @@ fn a_head_request_gets_the_head_of_a_502() {
     let mut client = gateway.send("HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     client.read_head().assert_status(502);
     client.send(GET);
-    assert_unavailable(&client.read_answer(), 502);
+    assert_unavailable(&client.read_answer_soon(), 502);
 }
 
 #[test]
 fn an_upstream_that_does_not_accept_is_502() {
     let (url, _full) = silent_url();
     let gateway = Gateway::with(&url, &[("upstream.connect_timeout_ms", "200")]);
-    assert_unavailable(&gateway.send(GET).read_answer(), 502);
+    assert_unavailable(&gateway.send(GET).read_answer_soon(), 502);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn an_upstream_that_accepts_and_says_nothing_is_504() {
     let mut client = gateway.send(GET);
     let mut server = upstream.accept();
     server.read_head();
-    assert_unavailable(&client.read_answer(), 504);
+    assert_unavailable(&client.read_answer_soon(), 504);
     server.assert_closed();
     upstream.assert_no_other_connection();
 }
@@ -67,7 +67,7 @@ fn an_upstream_that_does_not_read_an_upload_is_504_and_its_connection_is_closed(
     let mut client = gateway.send("PUT /file HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1073741824\r\n\r\n");
     let mut server = upstream.accept();
     client.send_until_stuck(&[b'x'; 16384]);
-    assert_unavailable(&client.read_answer(), 504);
+    assert_unavailable(&client.read_answer_soon(), 504);
     drop(client);
     server.send_until_refused(b"HTTP/1.1 102 Processing\r\n\r\n", usize::MAX);
 }
@@ -80,7 +80,7 @@ fn an_upstream_that_stops_within_a_head_is_504() {
     let mut server = upstream.accept();
     server.read_head();
     server.send("HTTP/1.1 200 OK\r\nContent-Le");
-    assert_unavailable(&client.read_answer(), 504);
+    assert_unavailable(&client.read_answer_soon(), 504);
     server.assert_closed();
 }
 
@@ -92,7 +92,7 @@ fn interim_answers_do_not_put_off_the_time_limit() {
     let mut server = upstream.accept();
     server.read_head();
     server.send_until_refused(b"HTTP/1.1 103 Early Hints\r\n\r\n", usize::MAX);
-    assert_unavailable(&client.read_answer(), 504);
+    assert_unavailable(&client.read_answer_soon(), 504);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn an_answer_that_is_not_http_is_502() {
         server.read_head();
         server.send(nonsense);
         server.finish_sending();
-        assert_unavailable(&client.read_answer(), 502);
+        assert_unavailable(&client.read_answer_soon(), 502);
         server.read_to_the_end();
     }
 }
@@ -179,7 +179,7 @@ fn an_answer_whose_head_does_not_end_is_502() {
     server.read_head();
     server.send("HTTP/1.1 200 OK\r\n");
     server.send_until_refused(format!("X-Endless: {}\r\n", "x".repeat(8000)).as_bytes(), 10_000);
-    assert_unavailable(&client.read_answer(), 502);
+    assert_unavailable(&client.read_answer_soon(), 502);
 }
 
 #[test]

@@ -60,6 +60,9 @@ fn what_is_not_known_helps_a_strict_rule_and_no_lax_one() {
     }
 }
 
+/// Rules, the place of the one that decides, and what it says.
+type Case = (Vec<(Vec<Condition>, Verdict)>, Option<usize>, Verdict);
+
 #[test]
 fn of_the_rules_that_may_match_and_the_first_that_does_the_strictest_decides() {
     let (alice, bob) = (fold_username("alice").unwrap(), fold_username("bob").unwrap());
@@ -68,7 +71,6 @@ fn of_the_rules_that_may_match_and_the_first_that_does_the_strictest_decides() {
     let app = || vec![Condition::Clients(vec!["app".into()])];
     let anybody = Vec::new;
     let of = |name: &str| vec![Condition::Subjects(vec![Pattern::folded(name.into())])];
-    type Case = (Vec<(Vec<Condition>, Verdict)>, Option<usize>, Verdict);
     let cases: Vec<Case> = vec![
         (vec![(app(), late), (anybody(), require())], Some(1), require()),
         (vec![(app(), require()), (anybody(), Verdict::Refuse)], Some(1), Verdict::Refuse),
