@@ -23,7 +23,7 @@ use std::{
 )]
 mod support;
 
-use support::{Passcodes, Stage, StoreKind, TokenRequest, exchange, get};
+use support::{PATIENCE, Passcodes, Stage, StoreKind, TokenRequest, exchange, get};
 
 /// Clients that ask without a pause.
 const CLIENTS: u64 = 8;
@@ -54,20 +54,19 @@ struct Books {
     without_factor: AtomicU64,
     refused: AtomicU64,
     asked: AtomicU64,
-    /// Subject and code of every one that was accepted.
-    accepted: Mutex<HashSet<(String, String)>>,
+    /// Subject and time step of every code that was accepted: in months, two steps have the same code.
+    accepted: Mutex<HashSet<(String, u64)>>,
 }
 
 impl Books {
-    fn answer(&self, subject: &str, code: Option<&str>, status: u16, has_token: bool) {
+    fn answer(&self, subject: &str, step: Option<u64>, status: u16, has_token: bool) {
         self.asked.fetch_add(1, Relaxed);
-        match (has_token, code) {
+        match (has_token, step) {
             (false, _) => assert!(matches!(status, 400 | 401 | 502 | 503 | 504), "{status}"),
             (true, None) => drop(self.without_factor.fetch_add(1, Relaxed)),
-            (true, Some(code)) => {
+            (true, Some(step)) => {
                 self.with_factor.fetch_add(1, Relaxed);
-                let is_new =
-                    self.accepted.lock().expect("no panic").insert((subject.to_owned(), code.to_owned()));
+                let is_new = self.accepted.lock().expect("no panic").insert((subject.to_owned(), step));
                 assert!(is_new, "a code of {subject} was accepted twice");
             }
         }
@@ -83,11 +82,56 @@ fn memory_kib(pid: u32) -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
+/// Breaks something for up to a second and a half.
+fn break_something(stage: &mut Stage, random: &mut Random) {
+    let a_while = Duration::from_millis(random.below(1500));
+    if random.below(3) == 0 {
+        stage.upstream.freeze();
+        thread::park_timeout(a_while);
+        stage.upstream.thaw();
+        return;
+    }
+    let file = stage.config.dir().join("gateway.db");
+    let Some(redis) = &mut stage.redis else {
+        // Another process holds it.
+        let other = rusqlite::Connection::open(file).expect("the store's file");
+        other.busy_timeout(PATIENCE).expect("set");
+        other.execute_batch("BEGIN EXCLUSIVE").expect("locked");
+        thread::park_timeout(a_while);
+        return other.execute_batch("ROLLBACK").expect("unlocked");
+    };
+    match random.below(4) {
+        0 => {
+            redis.freeze();
+            thread::park_timeout(a_while);
+            redis.thaw();
+        }
+        1 => {
+            redis.kill();
+            thread::park_timeout(a_while);
+            redis.restart();
+        }
+        2 => drop(redis.cli(&["CLIENT", "KILL", "TYPE", "normal"])),
+        _ => drop(redis.cli(&["SCRIPT", "FLUSH"])),
+    }
+}
+
 #[test]
 #[ignore = "it takes as long as it is given: make soak"]
-fn the_books_balance_and_memory_stays_flat() {
+fn the_books_balance_and_memory_stays_flat_on_redis() {
+    the_books_balance_and_memory_stays_flat(StoreKind::Redis);
+}
+
+#[test]
+#[ignore = "it takes as long as it is given: make soak"]
+fn the_books_balance_and_memory_stays_flat_on_the_embedded_store() {
+    the_books_balance_and_memory_stays_flat(StoreKind::Embedded);
+}
+
+fn the_books_balance_and_memory_stays_flat(store: StoreKind) {
     let (secs, seed) = (from_env("SOAK_SECS", 60), from_env("SOAK_SEED", 1) | 1);
-    let mut stage = Stage::prepared(StoreKind::Redis);
+    let mut stage = Stage::prepared(store);
+    let clock = stage.clock.clone();
     let subjects: Vec<(String, Passcodes)> = (0..4)
         .map(|n| {
             let name = format!("alice{n}");
@@ -108,14 +152,15 @@ fn the_books_balance_and_memory_stays_flat() {
 
     thread::scope(|scope| {
         for client in 0..CLIENTS {
-            let (books, is_over, subjects, clock) = (&books, &is_over, &subjects, &stage.clock);
+            let (books, is_over, subjects, clock) = (&books, &is_over, &subjects, &clock);
             scope.spawn(move || {
                 let mut random = Random(seed.wrapping_mul(client + 7) | 1);
                 while !is_over.load(Relaxed) {
                     let at = usize::try_from(random.below(subjects.len() as u64)).expect("small");
                     let (name, passcodes) = &subjects[at];
-                    let right = passcodes.at(clock.now());
-                    let (subject, request, code) = match random.below(6) {
+                    let now = clock.now();
+                    let (right, step) = (passcodes.at(now), now / 30);
+                    let (subject, request, presented) = match random.below(6) {
                         0 => ("bob", TokenRequest::password("bob", "hunter22"), None),
                         1 => ("bob", TokenRequest::password("bob", "wrong"), None),
                         2 => (name.as_str(), TokenRequest::password(name, "passw0rd"), Some(None)),
@@ -127,16 +172,16 @@ fn the_books_balance_and_memory_stays_flat() {
                         _ => (
                             name.as_str(),
                             TokenRequest::password(name, "passw0rd").code(&right),
-                            Some(Some(right.as_str())),
+                            Some(Some(step)),
                         ),
                     };
                     // The gateway is there all the time: an answer it must be.
                     let answer = exchange(address, &request.bytes()).expect("an answer");
                     let has_token = answer.text().contains("access_token");
-                    match code {
+                    match presented {
                         None => books.answer(subject, None, answer.status, has_token),
                         Some(None) => assert!(!has_token, "{subject} got a token without a code: {answer:?}"),
-                        Some(Some(code)) => books.answer(subject, Some(code), answer.status, has_token),
+                        Some(step) => books.answer(subject, step, answer.status, has_token),
                     }
                     if random.below(20) == 0 {
                         let _ = exchange(address, &get("/some/page"));
@@ -150,21 +195,7 @@ fn the_books_balance_and_memory_stays_flat() {
         let mut rounds = 0;
         while start.elapsed() < Duration::from_secs(secs) {
             thread::park_timeout(Duration::from_millis(500 + random.below(1000)));
-            let redis = stage.redis.as_ref().expect("a Redis");
-            match random.below(4) {
-                0 => {
-                    redis.freeze();
-                    thread::park_timeout(Duration::from_millis(random.below(1500)));
-                    redis.thaw();
-                }
-                1 => {
-                    stage.upstream.freeze();
-                    thread::park_timeout(Duration::from_millis(random.below(1500)));
-                    stage.upstream.thaw();
-                }
-                2 => drop(redis.cli(&["CLIENT", "KILL", "TYPE", "normal"])),
-                _ => drop(redis.cli(&["SCRIPT", "FLUSH"])),
-            }
+            break_something(&mut stage, &mut random);
             rounds += 1;
             if rounds == 5 {
                 warm.store(memory_kib(pid), Relaxed);
