@@ -12,8 +12,8 @@ use std::{
 use crate::{
     link::{Fault, Link},
     support::{
-        BINARY, Challenge, Gateway, PATIENCE, Person, Response, Stage, StoreKind, TokenRequest,
-        assert_challenge, assert_denied, assert_token, exchange, get,
+        BINARY, Challenge, Gateway, Person, Response, Stage, StoreKind, TokenRequest, assert_challenge,
+        assert_denied, assert_token, exchange, get, site::wait_until,
     },
 };
 
@@ -40,10 +40,8 @@ fn stage(timeout: Duration) -> (Stage, Person, Link) {
 }
 
 fn until_served(stage: &Stage) {
-    let start = Instant::now();
-    while !(0..8).all(|_| stage.send(&TokenRequest::password("bob", "hunter22")).status == 200) {
-        assert!(start.elapsed() < PATIENCE, "the store is not used again");
-    }
+    let bob = TokenRequest::password("bob", "hunter22");
+    wait_until("the store is used again", || (0..8).all(|_| stage.send(&bob).status == 200));
 }
 
 fn assert_closed(answer: &Response) {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Challenge, PATIENCE, Person, Response, Stage, StoreKind, TokenRequest, assert_challenge, assert_denied,
-    assert_token, exchange, get, on_both_stores,
+    Challenge, Person, Response, Stage, StoreKind, TokenRequest, assert_challenge, assert_denied,
+    assert_token, exchange, get, on_both_stores, site::wait_until,
 };
 
 /// Far more than some timeouts of half a second, for a machine that is busy; and nothing near the client's patience.
@@ -14,10 +14,9 @@ fn probe(stage: &Stage, path: &str) -> Response {
     exchange(stage.gateway().admin(), &get(path)).expect("an answer of the probe")
 }
 
-/// Returns when the gateway says itself that it can serve again. Each round is a request, not a wait.
+/// Returns when the gateway says itself that it can serve again.
 fn until_ready(stage: &Stage) {
-    let ready = (0..100_000).any(|_| probe(stage, "/readyz").status == 200);
-    assert!(ready, "never ready again: {:?}", probe(stage, "/readyz"));
+    wait_until("it is ready again", || probe(stage, "/readyz").status == 200);
 }
 
 fn assert_closed(answer: &Response) {
@@ -65,10 +64,7 @@ fn assert_serves(stage: &Stage, code: &str) {
     until_ready(stage);
     // The one thread leaves a store alone for a moment after it could not be reached.
     let bob = TokenRequest::password("bob", "hunter22");
-    let start = Instant::now();
-    while !(0..8).all(|_| stage.send(&bob).status == 200) {
-        assert!(start.elapsed() < PATIENCE, "the store is not used again");
-    }
+    wait_until("the store is used again", || (0..8).all(|_| stage.send(&bob).status == 200));
     assert_challenge(&stage.send(&TokenRequest::alice()), Challenge::CodeWanted);
     assert_token(&stage.send(&TokenRequest::alice().code(code)));
     assert_token(&stage.send(&TokenRequest::password("bob", "hunter22")));

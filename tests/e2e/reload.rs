@@ -1,23 +1,13 @@
 //! A new configuration without a restart: by itself, by SIGHUP, as Kubernetes swaps it, and refused whole.
 
-use std::{fs, os::unix::fs::symlink, process::Command, time::Instant};
+use std::{fs, os::unix::fs::symlink, process::Command};
 
 use rustix::process::Signal;
 
 use crate::{
-    support::{PATIENCE, Stage, StoreKind, TokenRequest, assert_token, exchange, get, quietly},
+    support::{Stage, StoreKind, TokenRequest, assert_token, exchange, get, quietly, site::wait_until},
     tls::Authority,
 };
-
-/// Asks until it is so.
-#[track_caller]
-pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::yield_now();
-    }
-}
 
 fn challenge(stage: &Stage) -> String {
     stage.send(&TokenRequest::alice()).text()
@@ -43,7 +33,7 @@ fn stage() -> Stage {
 fn a_file_that_changed_is_taken_over_by_itself() {
     let stage = stage();
     stage.config.write();
-    until("the new text", || says_hello(&stage));
+    wait_until("the new text", || says_hello(&stage));
     assert!(metrics(&stage).contains("tfa_gateway_config_is_current 1\n"));
     assert!(metrics(&stage).contains("tfa_gateway_config_reloads_total{result=\"taken_over\"} 1\n"));
 }
@@ -56,7 +46,7 @@ fn sighup_reads_it_anew_and_a_bad_one_is_refused_with_every_fault() {
     stage.config.write();
     stage.gateway().signal(Signal::HUP);
     let refused = "tfa_gateway_config_reloads_total{result=\"refused\"} 1\n";
-    until("it is refused", || metrics(&stage).contains(refused));
+    wait_until("it is refused", || metrics(&stage).contains(refused));
     assert!(metrics(&stage).contains("tfa_gateway_config_is_current 0\n"));
     assert!(!says_hello(&stage));
     let log = stage.gateway().output();
@@ -67,8 +57,8 @@ fn sighup_reads_it_anew_and_a_bad_one_is_refused_with_every_fault() {
     stage.config.unset("nonsense.key");
     stage.config.write();
     stage.gateway().signal(Signal::HUP);
-    until("it is taken over", || says_hello(&stage));
-    until("it is current", || metrics(&stage).contains("tfa_gateway_config_is_current 1\n"));
+    wait_until("it is taken over", || says_hello(&stage));
+    wait_until("it is current", || metrics(&stage).contains("tfa_gateway_config_is_current 1\n"));
 }
 
 #[test]
@@ -77,7 +67,7 @@ fn what_takes_a_restart_is_named_and_stays() {
     stage.config.set_text("store.url", "embedded:hunter22.db");
     stage.config.set("listen.threads", "7");
     stage.config.write();
-    until("the rest is taken over", || says_hello(&stage));
+    wait_until("the rest is taken over", || says_hello(&stage));
     // Alice is enrolled in the store from before.
     let log = stage.stop_gateway();
     assert!(log.contains("listen.threads, store.url"), "{log}");
@@ -102,7 +92,7 @@ fn a_swapped_directory_of_kubernetes_is_noticed() {
         .expect("written");
     symlink("..two", dir.join("..next")).expect("linked");
     fs::rename(dir.join("..next"), dir.join("..data")).expect("swapped");
-    until("the new text", || says_hello(&stage));
+    wait_until("the new text", || says_hello(&stage));
 }
 
 #[test]
@@ -120,10 +110,10 @@ fn a_renewed_certificate_is_shown_and_one_that_does_not_fit_is_refused() {
     };
     assert!(shown().contains("CN = first"));
     authority.certify_as("site", "/CN=second", "DNS:site.test");
-    until("the new certificate", || shown().contains("CN = second"));
+    wait_until("the new certificate", || shown().contains("CN = second"));
     let (_, other_key) = authority.certify_as("third", "/CN=third", "DNS:site.test");
     fs::copy(other_key, &key).expect("copied");
-    until("it is refused", || metrics(&stage).contains("tfa_gateway_config_is_current 0\n"));
+    wait_until("it is refused", || metrics(&stage).contains("tfa_gateway_config_is_current 0\n"));
     assert!(shown().contains("CN = second"));
 }
 
@@ -158,10 +148,10 @@ fn who_may_administer_changes_without_a_restart() {
     assert_eq!(ask(&stage, "x"), 404);
     let token = crate::api::make_tokens(&mut stage, &[("desk", "[\"read\"]")]).remove(0);
     stage.config.write();
-    until("the token counts", || ask(&stage, &token) == 200);
+    wait_until("the token counts", || ask(&stage, &token) == 200);
     stage.config.unset("admin.tokens");
     stage.config.write();
-    until("there is no API any more", || ask(&stage, &token) == 404);
+    wait_until("there is no API any more", || ask(&stage, &token) == 404);
 }
 
 /// What was begun under one configuration is finished under it, and nobody is turned away meanwhile.
@@ -172,7 +162,7 @@ fn no_request_is_lost_while_it_is_reloaded() {
         stage.config.set_text("messages.required", &format!("Round {round}"));
         stage.config.write();
         stage.gateway().signal(Signal::HUP);
-        until("the new text", || {
+        wait_until("the new text", || {
             assert_token(&stage.send(&TokenRequest::password("bob", "hunter22")));
             challenge(&stage).contains(&format!("Round {round}"))
         });

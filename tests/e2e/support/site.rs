@@ -1,11 +1,18 @@
 //! Redis as sites run it: one server; a master with a replica and a Sentinel; a cluster of three masters.
 
-use std::{fmt::Write as _, net::TcpListener, path::Path, time::Instant};
+use std::{
+    fmt::Write as _,
+    net::TcpListener,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{Clock, PATIENCE, RedisServer, free_port};
 
 /// How long a node of a cluster waits before it trusts itself, and more. Seconds.
 const NODE_HESITATES_SECS: u64 = 5;
+/// Between two looks at what another process does.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
 /// What a Sentinel calls its master.
 pub(crate) const MASTER: &str = "mymaster";
 
@@ -152,6 +159,7 @@ impl RedisSite {
                 "nobody follows:\n{}",
                 self.everywhere(&["INFO", "replication"]).join("\n")
             );
+            std::thread::park_timeout(LOOK_AGAIN_AFTER);
         }
     }
 
@@ -189,7 +197,8 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
         assert!(since.elapsed() < PATIENCE, "not in time: {what}");
-        std::thread::yield_now();
+        // Whoever is waited for needs the machine, too.
+        std::thread::park_timeout(LOOK_AGAIN_AFTER);
     }
 }
 
