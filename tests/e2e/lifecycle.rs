@@ -129,12 +129,12 @@ fn no_request_is_lost_in_a_rolling_restart_under_load() {
     }
 
     let is_over = AtomicBool::new(false);
-    let (serves, served) = mpsc::channel();
+    let (tell, answered) = mpsc::channel();
     let bob = TokenRequest::password("bob", "hunter22").bytes();
     let wrong = TokenRequest::alice().code(&alice.wrong_code()).bytes();
     std::thread::scope(|scope| {
         for client in 0..4 {
-            let (bob, wrong, is_over, serves) = (&bob, &wrong, &is_over, serves.clone());
+            let (bob, wrong, is_over, tell) = (&bob, &wrong, &is_over, tell.clone());
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     let (request, expected) = if client == 3 { (wrong, 401) } else { (bob, 200) };
@@ -145,19 +145,19 @@ fn no_request_is_lost_in_a_rolling_restart_under_load() {
                         is_over.store(true, Ordering::Relaxed);
                         panic!("{answer:?}");
                     }
-                    let _ = serves.send(client);
+                    let _ = tell.send(client);
                 }
             });
         }
         // The clients end with the test, however that ends.
         let _over = SetWhenDropped(&is_over);
-        drop(serves);
+        drop(tell);
         // From now on, so many are served for each client.
         let each_is_served = |times: usize| {
             let mut left = [times; 4];
-            while served.try_recv().is_ok() {}
+            while answered.try_recv().is_ok() {}
             while left.iter().any(|left| *left > 0) {
-                let client: usize = served.recv_timeout(PATIENCE).expect("all is served");
+                let client: usize = answered.recv_timeout(PATIENCE).expect("all is served");
                 left[client] = left[client].saturating_sub(1);
             }
         };

@@ -114,10 +114,10 @@ fn clients_are_served_through_a_failover_and_after_it() {
     stage.serve();
     let address = stage.gateway().address();
     let is_over = AtomicBool::new(false);
-    let (serves, served) = mpsc::channel();
+    let (tell, answered) = mpsc::channel();
     thread::scope(|scope| {
         for (client, (name, person)) in people.iter().enumerate() {
-            let (serves, is_over) = (serves.clone(), &is_over);
+            let (tell, is_over) = (tell.clone(), &is_over);
             scope.spawn(move || {
                 let mut accepted = Vec::new();
                 while !is_over.load(Ordering::SeqCst) {
@@ -137,20 +137,20 @@ fn clients_are_served_through_a_failover_and_after_it() {
                         accepted.push(code);
                     }
                     if is_served {
-                        let _ = serves.send(client);
+                        let _ = tell.send(client);
                     }
                 }
             });
         }
         // The clients end with the test, however that ends.
         let _over = SetWhenDropped(&is_over);
-        drop(serves);
+        drop(tell);
         // From now on, each client is served again.
         let all_are_served = || {
             let mut waiting = [true; PEOPLE];
-            while served.try_recv().is_ok() {}
+            while answered.try_recv().is_ok() {}
             while waiting.contains(&true) {
-                let client: usize = served.recv_timeout(PATIENCE).expect("they are served again");
+                let client: usize = answered.recv_timeout(PATIENCE).expect("they are served again");
                 waiting[client] = false;
             }
         };
