@@ -127,12 +127,12 @@ fn what_was_refused_for_a_file_is_mended_by_the_file() {
         stage.config.set_text(name, file.to_str().expect("UTF-8"));
     }
     stage.config.write();
-    until("it is refused", || metrics(&stage).contains("tfa_gateway_config_is_current 0\n"));
+    wait_until("it is refused", || metrics(&stage).contains("tfa_gateway_config_is_current 0\n"));
     let authority = Authority::new(stage.config.dir());
     let (made, made_key) = authority.certify_as("made", "/CN=made", "DNS:site.test");
     fs::rename(made_key, key).expect("moved");
     fs::rename(made, certificate).expect("moved");
-    until("it is taken over", || metrics(&stage).contains("tfa_gateway_config_is_current 1\n"));
+    wait_until("it is taken over", || metrics(&stage).contains("tfa_gateway_config_is_current 1\n"));
 }
 
 #[test]

@@ -3,10 +3,7 @@
 use std::process::Command;
 
 use super::*;
-use crate::{
-    reload::until,
-    support::{BINARY, get, quietly},
-};
+use crate::support::{BINARY, get, quietly, site::wait_until};
 
 fn call(stage: &Stage, method: &str, path: &str, headers: &str) -> Response {
     exchange(stage.gateway().admin(), &request(method, path, headers, None)).expect("an answer")
@@ -94,11 +91,13 @@ fn what_was_tried_before_a_reload_counts_after_it() {
     desk.stage.config.set_text("messages.required", "Hello, your code");
     desk.stage.config.write();
     desk.stage.gateway().signal(rustix::process::Signal::HUP);
-    until("it is taken over", || {
+    wait_until("it is taken over", || {
         let metrics = exchange(desk.address(), &get("/metrics")).expect("an answer").text();
         metrics.contains("tfa_gateway_config_reloads_total{result=\"taken_over\"} 1\n")
     });
-    until("there is a place again", || exchange(desk.address(), &wrong.1).expect("an answer").status == 401);
+    wait_until("there is a place again", || {
+        exchange(desk.address(), &wrong.1).expect("an answer").status == 401
+    });
     let printed = desk.stage.stop_gateway();
     let told = printed.split("untold=").skip(1).map(|rest| {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
