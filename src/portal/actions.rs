@@ -325,8 +325,8 @@ impl Portal {
         self.ask_code(session, problem, &texts.recovery_title, hint, "recovery-codes", button)
     }
 
-    /// Makes recovery codes. They last, so that a fresh code is asked for, also where there are none yet: a session that
-    /// somebody took over is no reason to let him stay. The code that confirmed a factor just now is one.
+    /// Makes recovery codes. They last, so that a fresh code is asked for, also where there are none yet: a session
+    /// that somebody took over is no reason to let him stay. The code that confirmed a factor just now is one.
     async fn replace_recovery_codes(
         &self,
         session: &Session,

@@ -53,8 +53,9 @@ pub trait SessionStore {
         for_secs: u64,
         now: UnixTime,
     ) -> impl Future<Output = Result<(), StoreError>>;
-    /// Keeps a session in the place of what was read, for so many seconds from now, if that is still there: one that was
-    /// ended meanwhile stays so, and what another request wrote meanwhile is not undone. Answers whether it was there.
+    /// Keeps a session in the place of what was read, for so many seconds from now, if that is still there: one that
+    /// was ended meanwhile stays so, and what another request wrote meanwhile is not undone. Answers whether it was
+    /// there.
     fn go_on_with_session(
         &self,
         secret: &Secret<String>,

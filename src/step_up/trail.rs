@@ -199,8 +199,8 @@ pub struct TrailPage {
 
 /// Where changes are recorded.
 pub trait AuditTrail {
-    /// Records a change. The oldest of its list go when there are too many; of somebody's own changes, the oldest of that
-    /// subject when it has more than `TRAIL_OWN_EVENTS_MAX`.
+    /// Records a change. The oldest of its list go when there are too many; of somebody's own changes, the oldest of
+    /// that subject when it has more than `TRAIL_OWN_EVENTS_MAX`.
     fn append(&self, event: &TrailEvent) -> impl Future<Output = Result<(), StoreError>>;
     /// Reads what was recorded.
     fn trail(&self, query: &TrailQuery) -> impl Future<Output = Result<TrailPage, StoreError>>;

@@ -347,8 +347,8 @@ fn an_export_that_is_stopped_leaves_no_secret_behind() {
 #[test]
 fn ctrl_c_ends_a_rotation_and_a_further_run_does_the_rest() {
     let stage = Stage::prepared(StoreKind::Redis);
-    let rows: String = (0..1000).map(|n| format!("person-{n},{SECRET}\n")).collect();
-    let people = file(&stage, "people.csv", format!("subject,secret\n{rows}"));
+    let rows: Vec<_> = (0..1000).map(|n| format!("person-{n},{SECRET}\n")).collect();
+    let people = file(&stage, "people.csv", format!("subject,secret\n{}", rows.concat()));
     import(&stage, "csv", &people, &[]).ok();
     let new = stage.config.run(&["keys", "generate", "--json"]).json();
     let new = new["key_id"].as_str().expect("an id").to_owned();

@@ -1,5 +1,5 @@
-//! The audit trail in Redis, a capped stream for each list, read as one by the milliseconds of the entries; and the audit
-//! events of grants: a capped stream, too.
+//! The audit trail in Redis, a capped stream for each list, read as one by the milliseconds of the entries; and the
+//! audit events of grants: a capped stream, too.
 
 use std::{
     collections::{HashMap, VecDeque},
