@@ -219,11 +219,13 @@ async fn serve_http1<S, F>(
     let mut connection =
         std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let served = tokio::select! {
-        served = connection.as_mut() => served,
+        // In this order: what is answered after the stop says that it was the last.
+        biased;
         () = ending.wait_unless(has_come.notified()) => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
         }
+        served = connection.as_mut() => served,
     };
     if let Err(error) = served {
         if error.is_timeout() {
