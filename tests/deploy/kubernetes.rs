@@ -81,6 +81,7 @@ fn assert_scaled(objects: &[Value]) {
     let scaler = &the("HorizontalPodAutoscaler", None, objects)["spec"];
     let deployment = the("Deployment", None, objects);
     assert_eq!(scaler["scaleTargetRef"]["kind"], "Deployment");
+    assert!(deployment["spec"].get("replicas").is_none(), "it is the autoscaler that counts: {deployment}");
     assert_eq!(scaler["scaleTargetRef"]["name"], deployment["metadata"]["name"]);
     let (min, max) = (scaler["minReplicas"].as_u64(), scaler["maxReplicas"].as_u64());
     assert!(min >= Some(2) && max > min, "{scaler}");
@@ -88,7 +89,8 @@ fn assert_scaled(objects: &[Value]) {
     // A request that was given up is none that was served: the load balancer has to know first.
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
-    assert_eq!(pod["containers"][0]["readinessProbe"]["httpGet"]["path"], "/readyz");
+    let path = "/readyz?exclude=store&exclude=upstream";
+    assert_eq!(pod["containers"][0]["readinessProbe"]["httpGet"]["path"], path);
 }
 
 /// Prometheus finds the metrics: its monitor means one service, and a port that this has.
@@ -170,7 +172,6 @@ fn the_chart_makes_objects_that_kubernetes_takes() {
     assert_watched(&all);
     assert_shut_off(&all);
     let deployment = the("Deployment", None, &all);
-    assert!(deployment["spec"].get("replicas").is_none(), "it is the autoscaler that counts: {deployment}");
     let gateway = &deployment["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(gateway["env"][0]["name"], "TFA_GATEWAY_LOG__LEVEL");
     let mounts = gateway["volumeMounts"].as_array().expect("mounts");
