@@ -326,14 +326,16 @@ impl Portal {
     }
 
     /// Makes recovery codes. They last, so that a fresh code is asked for, also where there are none yet: a session
-    /// that somebody took over is no reason to let him stay. The code that confirmed a factor just now is one.
+    /// that somebody took over is no reason to let him stay. For the first ones, the code that confirmed a factor just
+    /// now is one.
     async fn replace_recovery_codes(
         &self,
         session: &Session,
         form: &Form,
     ) -> Result<Response<Bytes>, Failure> {
         let admin = self.administration(&session.subject);
-        if !self.is_fresh(session)
+        let has_some = admin.status(&session.subject).await?.status().recovery_codes > 0;
+        if (has_some || !self.is_fresh(session))
             && let Err(challenge) = self.verify(session, form).await?
         {
             let problem = Some(self.fresh_code_text(challenge));

@@ -73,7 +73,7 @@ pub const PORTAL_SESSION_SECS_MAX: u64 = 3600;
 pub const PORTAL_CHANGES_MAX: u32 = 100;
 /// How often a change of a session is tried when other requests change the same one.
 pub const PORTAL_SESSION_TRIES: usize = 16;
-/// Seconds after the confirmation of a factor within which recovery codes are made without another code.
+/// Seconds after the confirmation of a factor within which the first recovery codes are made without another code.
 pub const PORTAL_CONFIRMED_SECS: u64 = 60;
 /// Bytes of the picture on the self-service pages.
 pub const LOGO_BYTES_MAX: u64 = 256 * 1024;
