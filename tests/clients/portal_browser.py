@@ -3,7 +3,7 @@
 usage: portal_browser.py PORTAL_URL TOKEN_URL SCREENSHOTS AXE_SOURCE
 
 Scripts are switched off in the first run, so that everything is seen to work without them; the second run looks at
-the pages with scripts, on a phone and in the dark. Prints one JSON object with what was seen.
+the pages with scripts, on a phone, in the light and in the dark. Prints one JSON object with what was seen.
 """
 
 import base64
@@ -27,7 +27,7 @@ portal, token_url, screenshots, axe_source = sys.argv[1:]
 screenshots = pathlib.Path(screenshots)
 screenshots.mkdir(parents=True, exist_ok=True)
 axe = pathlib.Path(axe_source).read_text()
-seen = {"console": [], "violations": {}}
+seen = {"console": [], "violations": {}, "scrolls_sideways": [], "looked_at": 0}
 
 
 class Codes:
@@ -44,13 +44,15 @@ class Codes:
         return f"{(struct.unpack('>I', digest[at:at + 4])[0] & 0x7FFFFFFF) % 10**6:06}"
 
 
-def token(code=None):
+def token(code=None, remember=False):
     """Asks for a token as any client does; returns the status."""
     form = urllib.parse.urlencode({"grant_type": "password", "username": "alice", "password": "passw0rd"})
     request = urllib.request.Request(token_url, form.encode())
     request.add_header("Authorization", "Basic " + base64.b64encode(b"testclient:testpass").decode())
     if code:
         request.add_header("X-Drupal-TFA", code)
+    if remember:
+        request.add_header("X-TFA-Remember", "1")
     try:
         return urllib.request.urlopen(request).status
     except urllib.error.HTTPError as error:
@@ -63,10 +65,22 @@ def shot(page, name):
 
 def check_accessibility(page, name):
     page.evaluate(axe)
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    # Without a preload: it would fetch the style sheet, which the pages' own policy forbids.
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
     found = [f"{v['id']}: {n['html']}" for v in result["violations"] for n in v["nodes"]]
     if found:
         seen["violations"][name] = found
+
+
+def look_at(page, name):
+    """Looks at a page in both colour schemes."""
+    for scheme in ["light", "dark"]:
+        page.emulate_media(color_scheme=scheme)
+        check_accessibility(page, f"{name}-{scheme}")
+        shot(page, f"phone-{scheme}-{name}")
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        seen["scrolls_sideways"].append(name)
+    seen["looked_at"] += 1
 
 
 def sign_in(page, password="passw0rd", code=None):
@@ -162,42 +176,102 @@ def without_scripts(browser):
     context.close()
 
 
+def enter(page):
+    """Sends the form, and waits for the next page."""
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
 def with_scripts(browser, playwright):
-    phone = playwright.devices["iPhone SE"] | {"color_scheme": "dark", "bypass_csp": True}
+    phone = dict(playwright.devices["iPhone SE"])
     phone.pop("default_browser_type", None)
     context = browser.new_context(**phone)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
+    # A printer's dialogue would wait for somebody.
+    context.add_init_script("window.print = () => { document.documentElement.dataset.printed = 'yes'; };")
     page = watched(context)
     page.goto(portal)
-    check_accessibility(page, "sign-in")
-    shot(page, "phone-dark-sign-in")
+    look_at(page, "sign-in")
+    with page.expect_navigation():
+        sign_in(page, password="not-it")
+    look_at(page, "sign-in-wrong-password")
+    page.goto(portal)
     # By the keyboard alone: the first field has the focus.
     for text, key in [("alice", "Tab"), ("passw0rd", "Enter")]:
         page.keyboard.type(text)
         page.keyboard.press(key)
     page.get_by_role("button", name="Add").wait_for()
-    check_accessibility(page, "overview-empty")
+    look_at(page, "overview-empty")
     page.get_by_role("button", name="Add").click()
-    check_accessibility(page, "set-up")
-    shot(page, "phone-dark-set-up")
+    look_at(page, "set-up")
     codes = Codes(page.locator("code.secret").inner_text().replace(" ", ""))
+    page.get_by_label("Enter the code").fill("000000")
+    enter(page)
+    look_at(page, "set-up-wrong-code")
+    page.get_by_role("link", name="Cancel").click()
+    look_at(page, "overview-waiting")
+    page.get_by_role("link", name="Finish").click()
     page.get_by_label("Enter the code").fill(codes.next())
-    page.keyboard.press("Enter")
+    enter(page)
+    look_at(page, "overview-confirmed")
     page.get_by_role("button", name="Get recovery codes").click()
-    check_accessibility(page, "recovery-codes")
-    shot(page, "phone-dark-recovery-codes")
+    look_at(page, "recovery-codes")
+    shown = look_after_codes(page)
+    page.get_by_role("link", name="Back").click()
+    seen["remembered"] = token(codes.next(), remember=True)
+    page.reload()
+    look_at(page, "overview-devices")
+    page.get_by_role("button", name="Forget").click()
+    seen["forgotten"] = page.get_by_role("status").inner_text()
+    seen["device_is_gone"] = page.get_by_role("heading", name="Remembered devices").count() == 0
+
+    page.get_by_role("link", name="Replace recovery codes").click()
+    look_at(page, "replace")
+    page.get_by_label("Code from your").fill("000000")
+    enter(page)
+    look_at(page, "replace-wrong-code")
+    page.get_by_label("Code from your").fill(codes.next())
+    enter(page)
+    page.locator("#codes").wait_for()
+    replaced = [code.inner_text() for code in page.locator("#codes code").all()]
+    seen["replaced"] = len(set(replaced) - set(shown))
+    seen["by_old_and_new_code"] = [token(shown[1]), token(replaced[1])]
+    page.get_by_role("link", name="Back").click()
+
+    page.get_by_role("link", name="Remove Authenticator app").click()
+    look_at(page, "remove")
+    page.get_by_label("Code from your").fill("000000")
+    enter(page)
+    look_at(page, "remove-wrong-code")
+    page.get_by_role("link", name="Cancel").click()
+    page.get_by_role("button", name="Sign out").click()
+    look_at(page, "signed-out")
+    with page.expect_navigation():
+        sign_in(page)
+    look_at(page, "sign-in-code-wanted")
+    page.goto(portal + "nothing")
+    look_at(page, "session-over")
+    context.close()
+
+
+def look_after_codes(page):
+    """Copies and prints the recovery codes, under the pages' own policy. Returns them."""
+    shown = [code.inner_text() for code in page.locator("#codes code").all()]
     page.get_by_role("button", name="Copy").click()
     page.get_by_role("button", name="Copied").wait_for()
-    shown = [code.inner_text() for code in page.locator("#codes code").all()]
     seen["copied"] = page.evaluate("navigator.clipboard.readText()").split() == shown
-    page.get_by_role("link", name="Back").click()
-    check_accessibility(page, "overview")
-    shot(page, "phone-dark-overview")
-    page.get_by_role("link", name="Replace recovery codes").click()
-    check_accessibility(page, "replace-recovery-codes")
-    wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-    seen["scrolls_sideways"] = wide
-    context.close()
+    page.get_by_role("button", name="Print").click()
+    seen["printed"] = page.locator("html[data-printed]").count() == 1
+    page.emulate_media(media="print")
+    visible = lambda of: of.is_visible()
+    seen["on_paper"] = [
+        all(visible(code) for code in page.locator("#codes code").all()),
+        visible(page.get_by_role("button", name="Copied")),
+        visible(page.get_by_role("banner")),
+    ]
+    shot(page, "recovery-codes-print")
+    page.emulate_media(media="screen")
+    return shown
 
 
 with sync_playwright() as playwright:
