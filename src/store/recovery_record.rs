@@ -135,4 +135,22 @@ mod tests {
         let kept = RecoveryCode { id, record: resealed.as_bytes().into() };
         assert!(fits(&ring("k2"), &alice, &kept, &code("0123456789abcdef")).unwrap());
     }
+
+    #[test]
+    fn what_is_sealed_is_a_digest_with_a_salt_of_its_own() {
+        let (alice, id) = (fold_username("alice").unwrap(), FactorId::parse("a-1").unwrap());
+        let code = PresentedRecoveryCode::parse(b"0123-4567-89ab-cdef").unwrap();
+        let sealed = || {
+            let record = seal(&ring("k1"), &alice, &id, &code).unwrap();
+            open(&ring("k1"), &alice, &id, record.as_bytes()).unwrap().expose().clone()
+        };
+        let (one, other) = (sealed(), sealed());
+        for plain in [&one, &other] {
+            let (salt, kept) = plain.split_at(SALT_BYTES);
+            let expected = Sha256::digest([salt, code.expose()].concat());
+            assert_eq!(kept, expected.as_slice());
+        }
+        assert_ne!(one[..SALT_BYTES], other[..SALT_BYTES]);
+        assert_ne!(one[SALT_BYTES..], other[SALT_BYTES..]);
+    }
 }

@@ -132,14 +132,90 @@ fn every_command_has_help_with_an_example() {
         })
         .collect();
     assert!(names.len() > 10, "{help}");
-    for name in names.into_iter().filter(|name| *name != "help") {
-        let help = stage.config.run(&[name, "--help"]).ok();
-        let inner = name == "keys" && help.contains("rotate");
-        assert!(
-            inner || help.contains("Example") && help.contains(&format!("tfa-gateway {name}")),
-            "{name}: {help}"
-        );
+    let commands = names.into_iter().filter(|name| !["help", "keys"].contains(name)).map(|name| vec![name]);
+    for command in commands.chain([vec!["keys", "generate"], vec!["keys", "rotate"]]) {
+        let help = stage.config.run(&[command.as_slice(), &["--help"]].concat()).ok();
+        let shown = format!("tfa-gateway {}", command.join(" "));
+        let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("{command:?}: {help}"));
+        assert!(examples.contains(&shown), "{command:?}: {help}");
     }
+}
+
+#[test]
+fn exit_codes_tell_what_failed_from_what_was_wrong_to_ask() {
+    let stage = Stage::prepared(StoreKind::Embedded);
+    stage.enrol("alice");
+    for (arguments, code) in [
+        (&["status", "alice"][..], 0),
+        (&["remove", "alice", "none"], 1),
+        (&["status"], 2),
+        (&["no-such-command"], 2),
+        (&["status", "alice", "--no-such-flag"], 2),
+        (&["--help"], 0),
+    ] {
+        let ran = stage.config.run(arguments);
+        assert_eq!(ran.status.code(), Some(code), "{ran:?}");
+    }
+}
+
+/// What each command prints with `--json`, one object: these members.
+#[test]
+fn every_command_speaks_json() {
+    let mut stage = Stage::prepared_with_movable_clock(StoreKind::Embedded);
+    stage.config.set("devices.remember_days", "30");
+    stage.serve();
+    let run = |arguments: &[&str], members: &[&str]| {
+        let said = stage.config.run(&[arguments, &["--json"]].concat()).ok();
+        let said: Vec<serde_json::Value> = said
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect();
+        let last = said.last().unwrap_or_else(|| panic!("{arguments:?}: nothing")).clone();
+        for member in members {
+            assert!(!last[member].is_null(), "{arguments:?}: {last}");
+        }
+        last
+    };
+    let key = run(&["keys", "generate"], &["key_id"]);
+    let made = run(&["enrol", "alice", "--pending"], &["subject", "factor_id", "secret", "otpauth_uri"]);
+    let (id, secret) =
+        (made["factor_id"].as_str().expect("an id"), made["secret"].as_str().expect("a secret"));
+    let code = Passcodes::of(secret).at(stage.clock.now());
+    let confirmed = run(&["confirm", "alice", id, &code], &["subject", "factor_id", "factors"]);
+    assert_eq!(confirmed["factors"], 1);
+    run(&["status", "alice"], &["enrolled", "factors", "recovery_codes"]);
+    run(&["list"], &["subject"]);
+    stage.clock.advance(60);
+    let remembering = || {
+        let code = Passcodes::of(secret).at(stage.clock.now());
+        let answer = stage.send(&TokenRequest::alice().code(&code).header("X-TFA-Remember", "1"));
+        answer.header("x-tfa-device").expect("a device").split_once('.').expect("an id").0.to_owned()
+    };
+    let device = remembering();
+    assert_eq!(run(&["devices", "alice"], &["client_id"])["id"], device.as_str());
+    assert_eq!(run(&["devices", "alice", "--forget", &device], &["subject"])["devices_forgotten"], 1);
+    stage.clock.advance(60);
+    remembering();
+    assert_eq!(run(&["devices", "alice", "--forget-all"], &["subject"])["devices_forgotten"], 1);
+    let codes = run(&["recovery-codes", "alice"], &["subject", "recovery_codes"]);
+    assert_eq!(codes["recovery_codes"].as_array().map(Vec::len), Some(10));
+    run(&["alias", "alice@example.org", "alice"], &[]);
+    run(&["explain", "--subject", "alice"], &["then", "outcome"]);
+    run(&["audit"], &["at", "actor", "change"]);
+    run(&["unlock", "alice"], &["subject", "unlocked"]);
+    let exported =
+        run(&["export", "--output", "all.sealed"], &["factors", "aliases", "recovery_codes", "failed"]);
+    assert_eq!((&exported["factors"], &exported["sealed"]), (&1.into(), &true.into()));
+    let removed = run(&["remove", "alice", id], &["subject", "factor_id"]);
+    assert_eq!(removed["factors"], 0);
+    let imported =
+        run(&["import", "--format", "sealed", "all.sealed"], &["imported", "already_there", "bad"]);
+    assert_eq!(imported["imported"], 1);
+    assert_eq!(
+        run(&["keys", "rotate"], &["records_resealed", "names", "names_failed"])["key_id"],
+        key["key_id"]
+    );
+    assert_eq!(run(&["disable", "alice"], &["subject"])["factors_removed"], 1);
 }
 
 #[test]

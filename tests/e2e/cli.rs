@@ -77,8 +77,10 @@ fn check_config_reports_every_fault_with_key_rule_and_value() {
     for (key, value) in faults {
         stage.config.set(key, value);
     }
-    for command in [["check-config"].as_slice(), &["serve"]] {
-        let said = stage.config.run(command).refused();
+    for command in [["check-config"].as_slice(), &["serve"], &["enrol", "alice"]] {
+        let ran = stage.config.run(command);
+        assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+        let said = ran.refused();
         for (key, value) in faults {
             let last = key.rsplit('.').next().expect("a name");
             let named = if key.starts_with("no_such_section") { "no_such_section" } else { last };
