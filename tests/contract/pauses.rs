@@ -87,12 +87,14 @@ fn says_loading(error: &StoreError) -> bool {
 #[test]
 fn a_redis_that_loads_its_data_is_waited_for() {
     let mut stand = impatient();
+    // It takes its time for each word of a connection that begins.
+    stand.timeout = Duration::from_secs(5);
     stand.enrol_alice();
-    stand.redis().cli(&["EVAL", "for i = 1, 10000 do redis.call('SET', 'other:' .. i, i) end", "0"]);
+    stand.redis().cli(&["EVAL", "for i = 1, 30000 do redis.call('SET', 'other:' .. i, i) end", "0"]);
     run(&stand.opener(), async |store| {
         wait_for_alice(store).await;
         stand.redis().kill();
-        // Three seconds for all keys; it looks at its clients after every thousand.
+        // Nine seconds for all keys; it looks at its clients after every thousand.
         let launched = stand.redis().launch(&["--key-load-delay", "300"]);
         launched.wait_for("Server initialized");
         // It says what it does, and nobody takes that for "not enrolled".
