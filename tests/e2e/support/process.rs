@@ -1,6 +1,7 @@
 //! Child processes that cannot outlive the tests.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read},
     net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Output, Stdio},
@@ -10,7 +11,7 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -91,6 +92,21 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process number");
     // It may have ended on its own: that is what the signal was for.
     let _ = kill_process(pid, signal);
+    if signal == Signal::STOP {
+        // On another core it may be about to answer.
+        let since = Instant::now();
+        while is_running(pid) {
+            assert!(since.elapsed() < PATIENCE, "it does not stop");
+            thread::yield_now();
+        }
+    }
+}
+
+/// Whether a process is there, and neither stopped nor at its end (`proc_pid_stat(5)`).
+fn is_running(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    state.is_some_and(|state| !"TtZX".contains(state))
 }
 
 /// Asks a process to end, then makes it.
