@@ -160,7 +160,7 @@ class Stand:
 
 
 def build():
-    """The gateway as it is released, and what fills a store; returns the gateway's path."""
+    """Builds the gateway as it is released, unless GATEWAY names one; returns its path."""
     if given := os.environ.get("GATEWAY"):
         return pathlib.Path(given)
     run("cargo", "build", "--release", "--locked", cwd=ROOT, stdout=sys.stderr)
