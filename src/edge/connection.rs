@@ -5,7 +5,6 @@
 //! these alone.
 
 use std::{
-    convert::Infallible,
     future,
     rc::Rc,
     sync::{Arc, LazyLock},
@@ -13,13 +12,12 @@ use std::{
 };
 
 use http::{Request, Response, StatusCode};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, sink},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink},
     net::TcpStream,
-    sync::{Notify, watch},
+    sync::watch,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
@@ -27,8 +25,7 @@ use tracing::debug;
 use super::{
     GatewayBody, Peer,
     clients::{Clients, Counts, Share},
-    http2,
-    late_head::LateHead,
+    http1, http2,
     listener::ListenSettings,
     proxy_protocol, respond,
     tls::{ClientName, ServerTls},
@@ -75,13 +72,18 @@ impl Ending {
         Self { shutdown, not_before: Instant::now() + FIRST_REQUEST_WITHIN }
     }
 
+    /// Whether there was a stop, at the price of a look.
+    pub(super) fn is_announced(&self) -> bool {
+        self.shutdown.has_changed().unwrap_or(true)
+    }
+
     /// Waits until then.
     pub(super) async fn wait(&mut self) {
         self.wait_unless(future::pending()).await;
     }
 
     /// The same of one that needs no more time once its first request `has_come`.
-    async fn wait_unless(&mut self, has_come: impl Future<Output = ()>) {
+    pub(super) async fn wait_unless(&mut self, has_come: impl Future<Output = ()>) {
         // Whoever would say so being gone is a stop, too.
         let _ = self.shutdown.wait_for(|stop| *stop).await;
         tokio::select! {
@@ -135,7 +137,7 @@ where
         return;
     };
     match settings.tls.clone() {
-        None => serve_http1(stream, peer, None, &settings, ending, service).await,
+        None => http1::serve(stream, peer, None, &settings, ending, service).await,
         // Boxed: a connection without TLS does not hold the room for one with it.
         Some(tls) => {
             Box::pin(serve_tls(stream, &tls, peer, &settings, ending, share(&clients.requests), service))
@@ -178,59 +180,10 @@ async fn serve_tls<S, F>(
                 Box::pin(http2::serve(stream, peer, settings, ending, requests, service)).await;
             } else {
                 let client = ClientName::of(&stream);
-                serve_http1(stream, peer, client, settings, ending, service).await;
+                http1::serve(stream, peer, client, settings, ending, service).await;
             }
         }
         Ok(Err(error)) => debug!(%error, peer = %peer.address, "a TLS handshake failed"),
         Err(_) => debug!(peer = %peer.address, "a TLS handshake took too long"),
-    }
-}
-
-async fn serve_http1<S, F>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
-    client: Option<ClientName>,
-    settings: &ListenSettings,
-    mut ending: Ending,
-    service: S,
-) where
-    S: Fn(Request<Incoming>, Peer) -> F + 'static,
-    F: Future<Output = Response<GatewayBody>> + 'static,
-{
-    let has_come = Rc::new(Notify::new());
-    let comes = Rc::clone(&has_come);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        comes.notify_one();
-        if let Some(client) = &client {
-            request.extensions_mut().insert(client.clone());
-        }
-        let response = service(request, peer);
-        async move { Ok::<_, Infallible>(response.await) }
-    });
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.header_timeout)
-        .max_buf_size(settings.head_bytes_max)
-        .max_headers(settings.fields_max)
-        // A client that closes its side has left: its request is cancelled, and so is the upstream's.
-        .half_close(false);
-    let (stream, late) = LateHead::watch(stream);
-    let mut connection =
-        std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let served = tokio::select! {
-        // In this order: what is answered after the stop says that it was the last.
-        biased;
-        () = ending.wait_unless(has_come.notified()) => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
-        }
-        served = connection.as_mut() => served,
-    };
-    if let Err(error) = served {
-        if error.is_timeout() {
-            late.answer();
-        }
-        debug!(error = &error as &dyn std::error::Error, peer = %peer.address, "a connection ended early");
     }
 }

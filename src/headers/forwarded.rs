@@ -36,11 +36,11 @@ pub struct Forwarded<'a> {
 /// Writes the fields for the next hop. From a trusted proxy the peer is appended to `X-Forwarded-For`, and the
 /// rest is believed; from anyone else all of it is replaced.
 pub fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
-    let mut chain = String::new();
+    let mut chain = Vec::new();
     if forwarded.is_trusted {
         for line in headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
-            chain.push_str(line);
-            chain.push_str(", ");
+            chain.extend_from_slice(line.as_bytes());
+            chain.extend_from_slice(b", ");
         }
     } else if headers.keys().any(is_forwarding) {
         let claimed: Vec<HeaderName> = headers.keys().filter(|name| is_forwarding(name)).cloned().collect();
@@ -48,7 +48,7 @@ pub fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
             headers.remove(name);
         }
     }
-    chain.push_str(&forwarded.peer.to_canonical().to_string());
+    push_address(&mut chain, forwarded.peer.to_canonical());
     match HeaderValue::try_from(chain) {
         Ok(chain) => drop(headers.insert(X_FORWARDED_FOR, chain)),
         Err(_) => drop(headers.remove(X_FORWARDED_FOR)),
@@ -57,6 +57,27 @@ pub fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
     headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
     if let Some(host) = forwarded.host {
         headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
+    }
+}
+
+/// Writes an address as text. Of IPv4, which most are, by hand: it is written for each request.
+fn push_address(text: &mut Vec<u8>, address: IpAddr) {
+    let IpAddr::V4(address) = address else {
+        text.extend_from_slice(address.to_string().as_bytes());
+        return;
+    };
+    text.reserve_exact("255.255.255.255".len());
+    for (place, octet) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            text.push(b'.');
+        }
+        if octet >= 100 {
+            text.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            text.push(b'0' + octet / 10 % 10);
+        }
+        text.push(b'0' + octet % 10);
     }
 }
 
@@ -86,6 +107,17 @@ mod tests {
         let peer = "::ffff:10.0.0.2".parse().unwrap();
         set_forwarded(&mut headers, Forwarded { peer, is_tls: false, is_trusted, host: Some(&host) });
         headers
+    }
+
+    #[test]
+    fn addresses_are_written_as_everybody_writes_them() {
+        let octets = [0, 9, 10, 99, 100, 255].into_iter();
+        let fours = octets.map(|octet| IpAddr::from([octet, 255 - octet, 0, octet]));
+        for address in fours.chain(["2001:db8::1".parse().unwrap(), "::1".parse().unwrap()]) {
+            let mut text = Vec::new();
+            push_address(&mut text, address);
+            assert_eq!(String::from_utf8(text).unwrap(), address.to_string());
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::{
     cell::{Cell, RefCell},
     fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
     rc::{Rc, Weak},
+    task::{Poll, ready},
     time::Duration,
 };
 
@@ -11,7 +14,7 @@ use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1::SendRequest;
 use tokio::{
     task::{AbortHandle, spawn_local},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -89,6 +92,8 @@ impl fmt::Debug for OpenConnections {
 
 struct Connection {
     sender: SendRequest<UpstreamBody>,
+    /// When its answer is late. Kept with it, for to put off a timer costs less than to make one.
+    alarm: Pin<Box<Sleep>>,
     counted: Rc<Counted>,
     closing: CloseOnDrop,
 }
@@ -249,7 +254,7 @@ impl Pool {
         mut request: Request<UpstreamBody>,
         progress: &Progress,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
-        let started = Instant::now();
+        let started = progress.started();
         let failed = |error: UpstreamError| {
             if let (Some(meter), Some(failure)) = (&self.0.meter, error.as_failure()) {
                 meter.upstream(started.elapsed(), Some(failure));
@@ -258,14 +263,17 @@ impl Pool {
         };
         let slot = self.0.slots.enter(what).await.map_err(failed)?;
         loop {
-            let (mut connection, is_reused) = match self.0.take_idle() {
+            let (mut connection, is_reused) = match self.0.take_idle(started) {
                 Some(connection) => (connection, true),
                 // Boxed, for it is rare and large, and whoever waits for an answer holds the room for it.
                 None => (Box::pin(self.0.connect()).await.map_err(failed)?, false),
             };
             let answer = {
-                let sending = std::pin::pin!(connection.sender.try_send_request(request));
-                within(self.0.settings.response_timeout, progress, sending).await.map_err(failed)?
+                let Connection { sender, alarm, .. } = &mut connection;
+                let sending = pin!(sender.try_send_request(request));
+                within(self.0.settings.response_timeout, progress, alarm.as_mut(), sending)
+                    .await
+                    .map_err(failed)?
             };
             match answer {
                 Ok(response) => {
@@ -288,11 +296,11 @@ impl Pool {
 }
 
 impl Inner {
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         // One that is not ready has an answer that overtook its request; it may still be sending.
         let is_usable = |Idle { connection: Connection { sender, .. }, since }: &Idle| {
-            sender.is_ready() && !sender.is_closed() && since.elapsed() < self.settings.idle_timeout
+            sender.is_ready() && !sender.is_closed() && now - *since < self.settings.idle_timeout
         };
         let usable = idle.iter().rposition(is_usable)?;
         Some(idle.remove(usable).connection)
@@ -320,7 +328,8 @@ impl Inner {
         match timeout(self.settings.connect_timeout, connecting).await {
             Ok(connected) => connected.map(|(sender, task)| {
                 let closing = CloseOnDrop(Some(task));
-                Connection { sender, counted, closing }
+                let alarm = Box::pin(sleep(self.settings.response_timeout));
+                Connection { sender, alarm, counted, closing }
             }),
             Err(_) => Err(UpstreamError::ConnectTimeout(self.settings.connect_timeout)),
         }
@@ -331,18 +340,26 @@ impl Inner {
 async fn within<F: Future + Unpin>(
     limit: Duration,
     progress: &Progress,
+    mut alarm: Pin<&mut Sleep>,
     mut work: F,
 ) -> Result<F::Output, UpstreamError> {
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut work => return Ok(done),
-            () = sleep_until(progress.look_at(limit)) => {
-                let late = progress.late(limit);
-                if late.at() <= Instant::now() {
-                    return Err(late.into());
-                }
+    let mut is_set = false;
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(done) = Pin::new(&mut work).poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            if !is_set {
+                alarm.as_mut().reset(progress.look_at(limit));
+                is_set = true;
+            }
+            ready!(alarm.as_mut().poll(cx));
+            is_set = false;
+            let late = progress.late(limit);
+            if late.at() <= Instant::now() {
+                return Poll::Ready(Err(late.into()));
             }
         }
-    }
+    })
+    .await
 }

@@ -44,6 +44,7 @@ pub struct Progress(Rc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limits: UploadLimits,
+    started: Instant,
     last: Cell<Instant>,
     bytes: Cell<u64>,
     /// Since when the client is waited for, if it is.
@@ -82,14 +83,21 @@ impl From<Late> for UpstreamError {
 impl Progress {
     /// It moves now.
     pub fn start(limits: UploadLimits) -> Self {
+        let started = Instant::now();
         Self(Rc::new(Inner {
             limits,
-            last: Cell::new(Instant::now()),
+            started,
+            last: Cell::new(started),
             bytes: Cell::new(0),
             waits_since: Cell::new(None),
             waited: Cell::new(Duration::ZERO),
             fault: Cell::new(None),
         }))
+    }
+
+    /// When it began.
+    pub(super) fn started(&self) -> Instant {
+        self.0.started
     }
 
     /// What was wrong with the body, if something was.

@@ -1,0 +1,325 @@
+//! HTTP/1.1 (RFC 9112) on a connection.
+//!
+//! Invariants: the head of a request has so long, the wait for it included; a connection rests, without the buffers of
+//! one that is at work, only between two messages, and nothing that was read is lost by it.
+
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    server::conn::http1::Builder,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    sync::Notify,
+    time::{Instant, Sleep, sleep, sleep_until, timeout},
+};
+use tracing::debug;
+
+use super::{
+    GatewayBody, Peer,
+    body::BodyError,
+    connection::Ending,
+    listener::ListenSettings,
+    respond,
+    stream::{Signs, Stream},
+    tls::ClientName,
+};
+
+/// How often a connection is looked at, at the least: whether a head is late, and whether it may rest. A timer for each
+/// request would cost each request more.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The same, in parts of the time that a head has.
+const LOOKS_PER_HEAD: u32 = 8;
+/// How long a client may take for the word that its request is late.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a client is told whose request's head takes too long (RFC 9110 section 15.5.9). A connection that was merely idle
+/// is closed without a word, as clients expect.
+static LATE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let description = "The request did not arrive in time";
+    respond::raw(StatusCode::REQUEST_TIMEOUT, None, "invalid_request", description)
+});
+
+/// Serves a connection to its end.
+pub(super) async fn serve<T, S, F>(
+    stream: T,
+    peer: Peer,
+    client: Option<ClientName>,
+    settings: &ListenSettings,
+    mut ending: Ending,
+    service: S,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Fn(Request<Incoming>, Peer) -> F + 'static,
+    F: Future<Output = Response<GatewayBody>> + 'static,
+{
+    let builder = builder(settings);
+    let messages = Rc::<Messages>::default();
+    let begun = Rc::clone(&messages);
+    let mut service = service_fn(move |mut request: Request<Incoming>| {
+        let answering = Answering::begin(&begun, &request);
+        if let Some(client) = &client {
+            request.extensions_mut().insert(client.clone());
+        }
+        let response = service(request, peer);
+        async move { Ok::<_, Infallible>(response.await.map(|body| Answer { body, _answering: answering })) }
+    });
+    let mut stream = Stream::new(stream);
+    let mut watch = HeadWatch::start(settings.header_timeout, &messages, stream.signs());
+    let announced = ending.clone();
+    let mut ending = pin!(ending.wait_unless(messages.first.notified()));
+    let (mut is_registered, mut is_stopping) = (false, false);
+    loop {
+        // Boxed: while the connection rests, all of it is gone.
+        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut connection = Box::new(connection);
+        let mut look = Alarm::after(watch.every);
+        let turn = poll_fn(|cx| {
+            // It was polled once, and will wake this task; to poll it again before there is a reason costs a lock that
+            // all threads share.
+            if !is_stopping && (!is_registered || announced.is_announced()) {
+                is_registered = true;
+                // Before the connection: what is answered after the stop says that it was the last.
+                if ending.as_mut().poll(cx).is_ready() {
+                    is_stopping = true;
+                    Pin::new(&mut *connection).graceful_shutdown();
+                }
+            }
+            while look.has_gone_off(cx) {
+                match watch.look() {
+                    Sight::Late => return Poll::Ready(Turn::Late),
+                    Sight::Idle if !is_stopping => return Poll::Ready(Turn::Rests),
+                    Sight::Idle | Sight::Busy => look.set(watch.every),
+                }
+            }
+            Pin::new(&mut *connection).poll(cx).map(Turn::Ended)
+        })
+        .await;
+        if let Turn::Ended(served) = turn {
+            if let Err(error) = served {
+                let error: &dyn std::error::Error = &error;
+                debug!(error, peer = %peer.address, "a connection ended early");
+            }
+            return;
+        }
+        let Some(parts) = (*connection).into_parts() else { return };
+        (stream, service) = (parts.io.into_inner(), parts.service);
+        let is_whole = parts.read_buf.is_empty();
+        stream.give_back(parts.read_buf);
+        match turn {
+            Turn::Rests if !is_whole => {}
+            Turn::Rests => {
+                let wakes = tokio::select! {
+                    biased;
+                    () = ending.as_mut() => return,
+                    wakes = wake(&mut stream) => wakes,
+                    () = sleep_until(watch.late_at()) => false,
+                };
+                if !wakes {
+                    return;
+                }
+            }
+            Turn::Late | Turn::Ended(_) => {
+                if stream.signs().has_begun() {
+                    // The client may be gone, or not read.
+                    let _ = timeout(SAID_WITHIN, say_late(stream)).await;
+                }
+                debug!(peer = %peer.address, "a connection was idle, or the head of a request late");
+                return;
+            }
+        }
+    }
+}
+
+fn builder(settings: &ListenSettings) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        // It is `HeadWatch` that has an eye on this.
+        .header_read_timeout(None)
+        .max_buf_size(settings.head_bytes_max)
+        .max_header_size(settings.head_bytes_max)
+        .max_headers(settings.fields_max)
+        // A client that closes its side has left: its request is cancelled, and so is the upstream's.
+        .half_close(false);
+    builder
+}
+
+/// How a connection goes on.
+enum Turn {
+    Ended(hyper::Result<()>),
+    /// The head of a request has not come in time.
+    Late,
+    /// Nothing is under way.
+    Rests,
+}
+
+/// Waits until something comes, and leaves it to be read; `false` if nothing will.
+async fn wake<T: AsyncRead + Unpin>(stream: &mut Stream<T>) -> bool {
+    let mut first = [0];
+    let has_come = matches!(stream.read(&mut first).await, Ok(1));
+    if has_come {
+        stream.give_back(Bytes::copy_from_slice(&first));
+    }
+    has_come
+}
+
+async fn say_late<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>) {
+    if stream.write_all(&LATE).await.is_ok() {
+        let _ = stream.shutdown().await;
+    }
+}
+
+/// A timer that costs next to nothing while it has not gone off: it is polled once for each time it is set. Whoever
+/// waits for it has to be the same task each time.
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    is_registered: bool,
+}
+
+impl Alarm {
+    fn after(duration: Duration) -> Self {
+        Self { sleep: Box::pin(sleep(duration)), is_registered: false }
+    }
+
+    fn set(&mut self, duration: Duration) {
+        self.sleep.as_mut().reset(Instant::now() + duration);
+        self.is_registered = false;
+    }
+
+    fn has_gone_off(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_registered && !self.sleep.is_elapsed() {
+            return false;
+        }
+        self.is_registered = true;
+        self.sleep.as_mut().poll(cx).is_ready()
+    }
+}
+
+/// The messages of a connection: which one it is at.
+#[derive(Default)]
+struct Messages {
+    first: Notify,
+    /// Requests so far; it may wrap around.
+    count: Cell<u32>,
+    /// Whether the last one's answer is not over.
+    is_answering: Cell<bool>,
+    /// Whether the last one had a body. Of that it is not known here when it is over.
+    had_body: Cell<bool>,
+}
+
+/// A request that is being answered, until the last of its answer was handed over.
+struct Answering(Rc<Messages>);
+
+impl Answering {
+    fn begin(messages: &Rc<Messages>, request: &Request<Incoming>) -> Self {
+        messages.first.notify_one();
+        messages.count.set(messages.count.get().wrapping_add(1));
+        messages.is_answering.set(true);
+        messages.had_body.set(!request.body().is_end_stream());
+        Self(Rc::clone(messages))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.is_answering.set(false);
+    }
+}
+
+/// What is to be thought of a connection.
+enum Sight {
+    /// It is at work, or has been a moment ago.
+    Busy,
+    /// Nothing is under way, in either direction.
+    Idle,
+    /// It has waited too long for the rest of a head.
+    Late,
+}
+
+/// Sees whether heads come in time, by looking at a connection every now and then.
+struct HeadWatch {
+    limit: Duration,
+    every: Duration,
+    messages: Rc<Messages>,
+    signs: Arc<Signs>,
+    /// The request that was the last one at the last look.
+    count: u32,
+    /// Since when, at the most, the next one is waited for.
+    since: Option<Instant>,
+}
+
+impl HeadWatch {
+    fn start(limit: Duration, messages: &Rc<Messages>, signs: Arc<Signs>) -> Self {
+        let every = LOOK_EVERY.min(limit / LOOKS_PER_HEAD);
+        let since = Some(Instant::now());
+        Self { limit, every, messages: Rc::clone(messages), signs, count: 0, since }
+    }
+
+    /// When the next head is late.
+    fn late_at(&self) -> Instant {
+        self.since.unwrap_or_else(Instant::now) + self.limit
+    }
+
+    fn look(&mut self) -> Sight {
+        let now = Instant::now();
+        let (count, messages) = (self.messages.count.get(), &self.messages);
+        if messages.is_answering.get() || self.signs.is_blocked() {
+            self.since = None;
+            return Sight::Busy;
+        }
+        if self.count != count {
+            (self.count, self.since) = (count, None);
+        }
+        let waited = now - *self.since.get_or_insert(now);
+        if waited >= self.limit {
+            Sight::Late
+        } else if waited >= self.every && !messages.had_body.get() && !self.signs.has_begun() {
+            Sight::Idle
+        } else {
+            Sight::Busy
+        }
+    }
+}
+
+/// An answer that is being handed over.
+struct Answer {
+    body: GatewayBody,
+    _answering: Answering,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! With a clock that stands still: time passes when everything waits for it.
+
+use std::{
+    cell::RefCell,
+    io,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use tokio::{
+    io::{DuplexStream, ReadBuf, duplex},
+    runtime::{Builder as RuntimeBuilder, LocalOptions},
+    sync::watch,
+    task::spawn_local,
+};
+
+use super::*;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+const HEAD_WITHIN: Duration = Duration::from_secs(30);
+
+/// A stream that tells how much room it was last read with: a connection that rests has one byte.
+struct Probe {
+    inner: DuplexStream,
+    room: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Probe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.room.store(buf.remaining(), Relaxed);
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Probe {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// A client and the connection that it has.
+struct Stage {
+    client: DuplexStream,
+    room: Arc<AtomicUsize>,
+    /// The targets that were asked for.
+    asked: Rc<RefCell<Vec<String>>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Stage {
+    /// Each request is answered with `ok`, and its body held until the connection is gone.
+    fn set() -> Self {
+        let (client, inner) = duplex(64 * 1024);
+        let (stop, stopped) = watch::channel(false);
+        let stage = Self { client, room: Arc::default(), asked: Rc::default(), stop };
+        let probe = Probe { inner, room: Arc::clone(&stage.room) };
+        let asked = Rc::clone(&stage.asked);
+        let bodies = Rc::<RefCell<Vec<Incoming>>>::default();
+        spawn_local(async move {
+            let settings = ListenSettings { header_timeout: HEAD_WITHIN, ..ListenSettings::default() };
+            let address = "192.0.2.1:1".parse().unwrap();
+            let peer = Peer { address, is_tls: false, is_unnamed: false };
+            let service = move |request: Request<Incoming>, _| {
+                asked.borrow_mut().push(request.uri().to_string());
+                bodies.borrow_mut().push(request.into_body());
+                async { Response::new(GatewayBody::from(Bytes::from_static(b"ok"))) }
+            };
+            serve(probe, peer, None, &settings, Ending::new(stopped), service).await;
+        });
+        stage
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.client.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Reads an answer, and whatever came with it.
+    async fn answer(&mut self) -> String {
+        let mut text = String::new();
+        while !text.ends_with("ok") {
+            let mut piece = [0; 1024];
+            let length = self.client.read(&mut piece).await.unwrap();
+            assert_ne!(length, 0, "closed after {text:?}");
+            text.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+        }
+        text
+    }
+
+    async fn ask(&mut self) {
+        self.send(GET).await;
+        assert!(self.answer().await.starts_with("HTTP/1.1 200"));
+    }
+
+    async fn end(&mut self) -> String {
+        let mut text = String::new();
+        self.client.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    fn rests(&self) -> bool {
+        self.room.load(Relaxed) == 1
+    }
+}
+
+fn test(test: impl AsyncFnOnce(Stage)) {
+    let runtime = RuntimeBuilder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build_local(LocalOptions::default());
+    runtime.unwrap().block_on(async { test(Stage::set()).await });
+}
+
+#[test]
+fn a_connection_that_waits_rests_and_serves_again() {
+    test(async |mut stage| {
+        for _ in 0..3 {
+            stage.ask().await;
+            assert!(!stage.rests());
+            sleep(3 * LOOK_EVERY).await;
+            assert!(stage.rests());
+        }
+        assert_eq!(stage.asked.borrow().len(), 3);
+    });
+}
+
+#[test]
+fn a_connection_rests_before_its_first_request_too() {
+    test(async |mut stage| {
+        sleep(3 * LOOK_EVERY).await;
+        assert!(stage.rests());
+        stage.ask().await;
+    });
+}
+
+#[test]
+fn one_that_is_idle_is_closed_without_a_word_and_one_whose_head_is_late_is_told() {
+    test(async |mut stage| {
+        let start = Instant::now();
+        stage.ask().await;
+        assert_eq!(stage.end().await, "");
+        let took = start.elapsed();
+        assert!(took >= HEAD_WITHIN && took <= HEAD_WITHIN + 2 * LOOK_EVERY, "{took:?}");
+    });
+    for pause in [Duration::ZERO, 3 * LOOK_EVERY] {
+        test(async |mut stage| {
+            let start = Instant::now();
+            sleep(pause).await;
+            stage.send(&GET[..10]).await;
+            assert!(stage.end().await.starts_with("HTTP/1.1 408 "));
+            let took = start.elapsed();
+            assert!(took >= HEAD_WITHIN && took <= HEAD_WITHIN + 2 * LOOK_EVERY, "{took:?}");
+            assert_eq!(*stage.asked.borrow(), [""; 0]);
+        });
+    }
+}
+
+#[test]
+fn nothing_is_lost_of_what_came_with_the_request_before() {
+    test(async |mut stage| {
+        let (first, second) = GET.split_at(7);
+        stage.send(&format!("{GET}{first}")).await;
+        stage.answer().await;
+        sleep(5 * LOOK_EVERY).await;
+        stage.send(second).await;
+        assert!(stage.answer().await.starts_with("HTTP/1.1 200"));
+        assert_eq!(*stage.asked.borrow(), ["/", "/"]);
+    });
+}
+
+/// Or else a client could have a request within a body, which nobody has judged.
+#[test]
+fn a_body_that_comes_after_its_answer_is_no_request() {
+    test(async |mut stage| {
+        let head = "POST /body HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000\r\n\r\n";
+        stage.send(head).await;
+        stage.answer().await;
+        sleep(5 * LOOK_EVERY).await;
+        assert!(!stage.rests());
+        stage.send("GET /within HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        sleep(5 * LOOK_EVERY).await;
+        assert!(!stage.rests());
+        assert_eq!(*stage.asked.borrow(), ["/body"]);
+    });
+}
+
+#[test]
+fn a_stop_ends_a_connection_that_rests() {
+    test(async |mut stage| {
+        stage.ask().await;
+        sleep(3 * LOOK_EVERY).await;
+        assert!(stage.rests());
+        let start = Instant::now();
+        stage.stop.send(true).unwrap();
+        assert_eq!(stage.end().await, "");
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    });
+}
