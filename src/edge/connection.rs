@@ -171,10 +171,11 @@ async fn serve_tls<S, F>(
 {
     peer.is_tls = true;
     let handshake = tokio::select! {
-        shaken = timeout(settings.header_timeout, tls.accept(stream)) => shaken,
+        // Boxed, as what comes of it: a handshake is large, and so is the state of TLS, which is moved now and then.
+        shaken = Box::pin(timeout(settings.header_timeout, tls.accept(stream))) => shaken,
         () = ending.wait() => return,
     };
-    match handshake {
+    match handshake.map(|shaken| shaken.map(Box::new)) {
         Ok(Ok(stream)) => {
             if ServerTls::is_http2(&stream) {
                 Box::pin(http2::serve(stream, peer, settings, ending, requests, service)).await;

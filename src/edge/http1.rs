@@ -47,8 +47,8 @@ const LOOKS_PER_HEAD: u32 = 8;
 /// How long a client may take for the word that its request is late.
 const SAID_WITHIN: Duration = Duration::from_secs(1);
 
-/// What a client is told whose request's head takes too long (RFC 9110 section 15.5.9). A connection that was merely idle
-/// is closed without a word, as clients expect.
+/// What a client is told whose request's head takes too long (RFC 9110 section 15.5.9). A connection that was merely
+/// idle is closed without a word, as clients expect.
 static LATE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let description = "The request did not arrive in time";
     respond::raw(StatusCode::REQUEST_TIMEOUT, None, "invalid_request", description)
@@ -116,7 +116,7 @@ pub(super) async fn serve<T, S, F>(
             }
             return;
         }
-        let Some(parts) = (*connection).into_parts() else { return };
+        let Some(parts) = unboxed(connection).into_parts() else { return };
         (stream, service) = (parts.io.into_inner(), parts.service);
         let is_whole = parts.read_buf.is_empty();
         stream.give_back(parts.read_buf);
@@ -143,6 +143,12 @@ pub(super) async fn serve<T, S, F>(
             }
         }
     }
+}
+
+/// What is in a box, without the box: of one that was only moved out of, the room is free at the end of the scope.
+#[expect(clippy::boxed_local, reason = "that it is taken out of its box is what this is for")]
+fn unboxed<T>(boxed: Box<T>) -> T {
+    *boxed
 }
 
 fn builder(settings: &ListenSettings) -> Builder {

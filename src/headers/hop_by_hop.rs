@@ -65,7 +65,7 @@ pub fn remove_from_response(headers: &mut HeaderMap, is_upgrade: bool) {
 }
 
 fn remove(headers: &mut HeaderMap) {
-    // Most heads have one of them or none, and comparing names is cheaper than looking each of them up.
+    // Most heads have one of them or none, and to compare names costs less than to look each of them up.
     let present = ALWAYS.each_ref().map(|always| headers.keys().any(|name| name == always));
     if present == [false; ALWAYS.len()] {
         return;
@@ -74,10 +74,10 @@ fn remove(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
-    if headers.contains_key(CONNECTION) {
+    if !headers.get_all(CONNECTION).iter().all(names_no_field) {
         let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
-            .filter(|token| !token.eq_ignore_ascii_case("keep-alive") && !token.eq_ignore_ascii_case("close"))
-            .filter_map(|token| token.parse().ok())
+            .filter_map(|token| token.parse::<HeaderName>().ok())
+            .filter(|name| !is_option(name.as_str()))
             .filter(|name| !KEPT.contains(name) && !name.as_str().starts_with("x-forwarded-"))
             .collect();
         for name in named {
@@ -89,6 +89,16 @@ fn remove(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+}
+
+/// Whether a line of `Connection` has nothing but one option, as most have.
+fn names_no_field(line: &HeaderValue) -> bool {
+    line.to_str().is_ok_and(is_option)
+}
+
+/// Options of a connection that are no names of fields.
+fn is_option(token: &str) -> bool {
+    token.eq_ignore_ascii_case("keep-alive") || token.eq_ignore_ascii_case("close")
 }
 
 /// The comma-separated tokens of all lines of a field.

@@ -1,10 +1,22 @@
 //! The log: lines on standard error.
 
+use std::{
+    io::{self, BufWriter, Stderr, Write},
+    thread,
+    time::Duration,
+};
+
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 /// Lines that wait to be written; what comes on top of them is dropped.
 const LINES_WAITING_MAX: usize = 16 * 1024;
+
+/// How long a writer of lines lets the next ones gather after it has written some. Under load, to wake it and to call the
+/// system for each of them would cost more than to make them.
+pub(super) const GATHERED_FOR: Duration = Duration::from_millis(2);
+/// Bytes that are gathered.
+const GATHERED_BYTES: usize = 64 * 1024;
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,12 +49,13 @@ pub struct LogGuard(#[expect(dead_code, reason = "held for its Drop")] WorkerGua
 
 /// Starts logging, once a process.
 pub fn init(settings: LogSettings) -> LogGuard {
-    let (writer, guard) =
-        NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).finish(std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_WAITING_MAX)
+        .finish(Gathered(BufWriter::with_capacity(GATHERED_BYTES, io::stderr())));
     let builder = tracing_subscriber::fmt()
         .with_writer(writer)
         .with_max_level(settings.level)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     let started = match settings.format {
         LogFormat::Human => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -52,4 +65,20 @@ pub fn init(settings: LogSettings) -> LogGuard {
         tracing::debug!("logging was started before");
     }
     LogGuard(guard)
+}
+
+/// Standard error. Whoever writes to it flushes it when no line waits; those that come in the moment after that are
+/// written together.
+struct Gathered(BufWriter<Stderr>);
+
+impl Write for Gathered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(GATHERED_FOR);
+        Ok(())
+    }
 }

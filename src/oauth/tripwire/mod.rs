@@ -105,8 +105,8 @@ impl Tripwire {
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<Option<Self>, Tripped> {
-        if [LOCATION, CONTENT_LOCATION, REFRESH].iter().any(|name| redirects_with_token(headers, name, known))
-        {
+        let redirects = |name| is_there(headers, name) && redirects_with_token(headers, name, known);
+        if [LOCATION, CONTENT_LOCATION, REFRESH].iter().any(redirects) {
             return Err(Tripped::Redirect);
         }
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
@@ -245,6 +245,11 @@ impl Write for Sink {
     }
 }
 
+/// To compare the names that are there costs less than to look one up, and most that are asked for are not.
+fn is_there(headers: &HeaderMap, wanted: &HeaderName) -> bool {
+    headers.keys().any(|name| name == wanted)
+}
+
 enum Coding {
     Identity,
     Gzip,
@@ -252,6 +257,9 @@ enum Coding {
 }
 
 fn coding(headers: &HeaderMap) -> Result<Coding, Tripped> {
+    if !is_there(headers, &CONTENT_ENCODING) {
+        return Ok(Coding::Identity);
+    }
     let mut lines = headers.get_all(CONTENT_ENCODING).iter();
     let Some(line) = lines.next() else { return Ok(Coding::Identity) };
     let name = line.to_str().unwrap_or("?").trim().to_ascii_lowercase();
