@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::{Metrics, log::GATHERED_FOR};
+use super::{Metrics, log::gather};
 
 /// Events that wait to be written.
 const WAITING_MAX: usize = 16 * 1024;
@@ -101,7 +101,7 @@ pub fn write_events(
                 (0..count).for_each(|_| metrics.audit_event_lost());
             }
             was_written = written.is_ok();
-            thread::sleep(GATHERED_FOR);
+            gather();
         }
     })
 }

@@ -14,7 +14,7 @@ const LINES_WAITING_MAX: usize = 16 * 1024;
 
 /// How long a writer of lines lets the next ones gather after it has written some. Under load, to wake it and to call the
 /// system for each of them would cost more than to make them.
-pub(super) const GATHERED_FOR: Duration = Duration::from_millis(2);
+const GATHERED_FOR: Duration = Duration::from_millis(2);
 /// Bytes that are gathered.
 const GATHERED_BYTES: usize = 64 * 1024;
 
@@ -78,7 +78,13 @@ impl Write for Gathered {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()?;
-        thread::sleep(GATHERED_FOR);
+        gather();
         Ok(())
     }
+}
+
+/// Lets lines gather, on the thread of whoever writes them.
+#[expect(clippy::disallowed_methods, reason = "such a thread has nothing else to do")]
+pub(super) fn gather() {
+    thread::sleep(GATHERED_FOR);
 }

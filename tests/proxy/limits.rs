@@ -61,6 +61,18 @@ fn a_head_that_is_too_large_is_a_431() {
     gateway.send(long).read_head().assert_status(431);
     let many = format!("GET / HTTP/1.1\r\nHost: a.test\r\n{}\r\n", "X: y\r\n".repeat(20));
     gateway.send(many).read_head().assert_status(431);
+    // To the byte, and also where a head is more than what is read at once.
+    let gateway = Gateway::in_front_of(&upstream);
+    let head = |bytes: usize| {
+        let (start, end) = ("GET / HTTP/1.1\r\nHost: a.test\r\nX: ", "\r\n\r\n");
+        start.to_owned() + &"x".repeat(bytes - start.len() - end.len()) + end
+    };
+    gateway.send(head(64 * 1024 + 1)).read_head().assert_status(431);
+    let mut fits = gateway.send(head(64 * 1024));
+    let mut server = upstream.accept();
+    server.read_head();
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    fits.read_answer().0.assert_status(200);
 }
 
 #[test]
