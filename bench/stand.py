@@ -183,9 +183,10 @@ def pipelined(connection, commands, count):
         answers += connection.recv(65536).count(b"\n")
 
 
-def seed(store, subjects):
-    """Enrols bench1 to benchN, all with one secret; returns the codes of the next hour: the first step, and one for each."""
-    command = [built_bench("seed"), store, WORK / "keys", subjects]
+def seed(store, subjects, first=1):
+    """Enrols bench1 (or another first one) to benchN, all with one secret; returns the codes of the next hour: the first
+    step, and one for each."""
+    command = [built_bench("seed"), store, WORK / "keys", subjects, first]
     table = run(*command, stdout=subprocess.PIPE, text=True).stdout
     (WORK / "codes.lua").write_text(table)
     return int(re.search(r"first ?= ?(\d+)", table)[1]), re.findall(r'"(\d{6})"', table)

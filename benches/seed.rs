@@ -1,5 +1,5 @@
 //! Enrols `bench1` to `benchN` for `bench/run.py` and `bench/count.py`, all with one secret, and prints the codes of the next hour
-//! as a Lua table: `seed STORE_URL KEY_FILE COUNT`.
+//! as a Lua table: `seed STORE_URL KEY_FILE COUNT [FROM]`; with `FROM`, those before it are there already.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut next = |what: &'static str| arguments.next().ok_or(what);
     let (url, key_file, count) =
         (next("STORE_URL")?, PathBuf::from(next("KEY_FILE")?), next("COUNT")?.parse()?);
+    let from = next("FROM").map_or(Ok(1), |from| from.parse())?;
     let now = SystemClock.now();
     let timeout = Duration::from_secs(60);
     let choice = match url.strip_prefix("embedded:") {
@@ -45,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?.block_on(async {
         let store = opener.open()?;
-        let enrolments = (1..=count).map(|n: u64| {
+        let enrolments = (from..=count).map(|n: u64| {
             let (store, totp, id) = (&store, totp.clone(), id.clone());
             async move {
                 let new = NewFactor { id: Some(id), label: None, enrolled_at: now, totp };

@@ -6,8 +6,10 @@
 
 use std::{
     future,
+    pin::Pin,
     rc::Rc,
     sync::{Arc, LazyLock},
+    task::Context,
     time::Duration,
 };
 
@@ -72,24 +74,47 @@ impl Ending {
         Self { shutdown, not_before: Instant::now() + FIRST_REQUEST_WITHIN }
     }
 
-    /// Whether there was a stop, at the price of a look.
-    pub(super) fn is_announced(&self) -> bool {
-        self.shutdown.has_changed().unwrap_or(true)
-    }
-
     /// Waits until then.
     pub(super) async fn wait(&mut self) {
         self.wait_unless(future::pending()).await;
     }
 
-    /// The same of one that needs no more time once its first request `has_come`.
-    pub(super) async fn wait_unless(&mut self, has_come: impl Future<Output = ()>) {
+    /// For a connection that is polled often. It needs no more time once its first request `has_come`.
+    pub(super) fn watch(mut self, has_come: impl Future<Output = ()>) -> Stop<impl Future<Output = ()>> {
+        let shutdown = self.shutdown.clone();
+        let ending = Box::pin(async move { self.wait_unless(has_come).await });
+        Stop { shutdown, ending, is_registered: false, has_come: false }
+    }
+
+    async fn wait_unless(&mut self, has_come: impl Future<Output = ()>) {
         // Whoever would say so being gone is a stop, too.
         let _ = self.shutdown.wait_for(|stop| *stop).await;
         tokio::select! {
             () = sleep_until(self.not_before) => {}
             () = has_come => {}
         }
+    }
+}
+
+/// An [`Ending`] that costs next to nothing to ask for. Whoever asks has to be the same task each time.
+pub(super) struct Stop<F> {
+    shutdown: watch::Receiver<bool>,
+    ending: Pin<Box<F>>,
+    is_registered: bool,
+    has_come: bool,
+}
+
+impl<F: Future<Output = ()>> Stop<F> {
+    /// Whether it has come just now; said once.
+    pub(super) fn has_come(&mut self, cx: &mut Context<'_>) -> bool {
+        // What was polled once will wake the task; to poll it again before there is a reason costs a lock that all
+        // threads share.
+        if self.has_come || self.is_registered && !self.shutdown.has_changed().unwrap_or(true) {
+            return false;
+        }
+        self.is_registered = true;
+        self.has_come = self.ending.as_mut().poll(cx).is_ready();
+        self.has_come
     }
 }
 

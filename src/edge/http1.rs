@@ -7,7 +7,7 @@ use std::{
     cell::Cell,
     convert::Infallible,
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     sync::{Arc, LazyLock},
     task::{Context, Poll},
@@ -25,12 +25,13 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::Notify,
-    time::{Instant, Sleep, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
 
 use super::{
     GatewayBody, Peer,
+    alarm::Alarm,
     body::BodyError,
     connection::Ending,
     listener::ListenSettings,
@@ -60,7 +61,7 @@ pub(super) async fn serve<T, S, F>(
     peer: Peer,
     client: Option<ClientName>,
     settings: &ListenSettings,
-    mut ending: Ending,
+    ending: Ending,
     service: S,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -80,24 +81,18 @@ pub(super) async fn serve<T, S, F>(
     });
     let mut stream = Stream::new(stream);
     let mut watch = HeadWatch::start(settings.header_timeout, &messages, stream.signs());
-    let announced = ending.clone();
-    let mut ending = pin!(ending.wait_unless(messages.first.notified()));
-    let (mut is_registered, mut is_stopping) = (false, false);
+    let mut stop = ending.watch(async move { messages.first.notified().await });
+    let mut is_stopping = false;
     loop {
         // Boxed: while the connection rests, all of it is gone.
         let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut connection = Box::new(connection);
         let mut look = Alarm::after(watch.every);
         let turn = poll_fn(|cx| {
-            // It was polled once, and will wake this task; to poll it again before there is a reason costs a lock that
-            // all threads share.
-            if !is_stopping && (!is_registered || announced.is_announced()) {
-                is_registered = true;
-                // Before the connection: what is answered after the stop says that it was the last.
-                if ending.as_mut().poll(cx).is_ready() {
-                    is_stopping = true;
-                    Pin::new(&mut *connection).graceful_shutdown();
-                }
+            // Before the connection: what is answered after the stop says that it was the last.
+            if stop.has_come(cx) {
+                is_stopping = true;
+                Pin::new(&mut *connection).graceful_shutdown();
             }
             while look.has_gone_off(cx) {
                 match watch.look() {
@@ -125,7 +120,7 @@ pub(super) async fn serve<T, S, F>(
             Turn::Rests => {
                 let wakes = tokio::select! {
                     biased;
-                    () = ending.as_mut() => return,
+                    () = poll_fn(|cx| if stop.has_come(cx) { Poll::Ready(()) } else { Poll::Pending }) => return,
                     wakes = wake(&mut stream) => wakes,
                     () = sleep_until(watch.late_at()) => false,
                 };
@@ -186,32 +181,6 @@ async fn wake<T: AsyncRead + Unpin>(stream: &mut Stream<T>) -> bool {
 async fn say_late<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>) {
     if stream.write_all(&LATE).await.is_ok() {
         let _ = stream.shutdown().await;
-    }
-}
-
-/// A timer that costs next to nothing while it has not gone off: it is polled once for each time it is set. Whoever
-/// waits for it has to be the same task each time.
-struct Alarm {
-    sleep: Pin<Box<Sleep>>,
-    is_registered: bool,
-}
-
-impl Alarm {
-    fn after(duration: Duration) -> Self {
-        Self { sleep: Box::pin(sleep(duration)), is_registered: false }
-    }
-
-    fn set(&mut self, duration: Duration) {
-        self.sleep.as_mut().reset(Instant::now() + duration);
-        self.is_registered = false;
-    }
-
-    fn has_gone_off(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.is_registered && !self.sleep.is_elapsed() {
-            return false;
-        }
-        self.is_registered = true;
-        self.sleep.as_mut().poll(cx).is_ready()
     }
 }
 

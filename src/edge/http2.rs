@@ -6,6 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
+    future::{self, poll_fn},
     pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll},
@@ -27,12 +28,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::spawn_local,
-    time::{Instant, sleep, sleep_until},
+    time::Instant,
 };
 use tracing::debug;
 
 use super::{
     GatewayBody, Peer,
+    alarm::Alarm,
     body::BodyError,
     clients::{Place, Share},
     connection::Ending,
@@ -52,7 +54,7 @@ pub(super) async fn serve<S, F>(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     peer: Peer,
     settings: &ListenSettings,
-    mut ending: Ending,
+    ending: Ending,
     requests: Share,
     service: S,
 ) where
@@ -91,22 +93,27 @@ pub(super) async fn serve<S, F>(
         .keep_alive_timeout(settings.header_timeout);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let limit = settings.header_timeout;
-    let (mut is_draining, mut until) = (false, None);
-    let served = loop {
-        tokio::select! {
-            served = connection.as_mut() => break served,
-            () = ending.wait(), if !is_draining => {
-                is_draining = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = streams.until_stuck(limit), if until.is_none() => {
-                debug!(peer = %peer.address, "a connection of HTTP/2 is idle, or its answers are not taken");
-                until = Some(Instant::now() + limit);
-                connection.as_mut().graceful_shutdown();
-            }
-            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return,
+    let mut stop = ending.watch(future::pending());
+    let (mut look, mut is_last_look) = (Alarm::after(limit), false);
+    let served = poll_fn(|cx| {
+        if stop.has_come(cx) {
+            connection.as_mut().graceful_shutdown();
         }
-    };
+        while look.has_gone_off(cx) {
+            if is_last_look {
+                return Poll::Ready(Ok(()));
+            }
+            let left = streams.stuck_in(limit);
+            if left.is_zero() {
+                debug!(peer = %peer.address, "a connection of HTTP/2 is idle, or its answers are not taken");
+                is_last_look = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            look.set(if is_last_look { limit } else { left });
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await;
     if let Err(error) = served {
         debug!(error = &error as &dyn std::error::Error, peer = %peer.address, "a connection ended early");
     }
@@ -169,16 +176,9 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// Waits until nothing was asked for so long, or an answer was not taken.
-    async fn until_stuck(&self, limit: Duration) {
-        loop {
-            let since = self.stuck_since();
-            match since {
-                Some(since) if since.elapsed() >= limit => return,
-                Some(since) => sleep(limit.saturating_sub(since.elapsed())).await,
-                None => sleep(limit).await,
-            }
-        }
+    /// When, if nothing happens until then, nothing will have been asked for so long, or an answer not be taken.
+    fn stuck_in(&self, limit: Duration) -> Duration {
+        self.stuck_since().map_or(limit, |since| limit.saturating_sub(since.elapsed()))
     }
 
     fn stuck_since(&self) -> Option<Instant> {

@@ -4,6 +4,7 @@
 //! and on the private listener by `health`; `respond` is the only table from what went wrong to a response; nothing a
 //! thread holds is shared with another thread.
 
+mod alarm;
 mod body;
 mod clients;
 mod connection;

@@ -11,6 +11,7 @@ use tokio::{
     runtime::{Builder as RuntimeBuilder, LocalOptions},
     sync::watch,
     task::spawn_local,
+    time::sleep,
 };
 
 use super::*;
