@@ -44,7 +44,7 @@ release: ## the binary as it is released, optimised for its own traffic (some te
 	bench/release.py
 
 bench: ## CPU per request, latency and memory of such a binary beside nginx, nginx with Lua and a raw copy
-	GATEWAY="$${GATEWAY:-$$(bench/release.py)}" bench/run.py
+	GATEWAY="$${GATEWAY:-$$(bench/release.py)}" && export GATEWAY && bench/run.py
 
 bench-count: ## instructions per request, which no load disturbs; fails when a path has grown by more than 3 %
 	bench/count.py

@@ -19,7 +19,7 @@ import stand
 OUT = stand.ROOT / "target/profiled"
 PROFILE = OUT / "gateway.profdata"
 # Of Debian 12, and of later ones as well.
-LLVM_PACKAGE = "llvm-19"
+LLVM_PACKAGE, LLVM_TOOL = "llvm-19", "llvm-profdata-19"
 
 
 def rustc(*options):
@@ -31,14 +31,14 @@ BINARY = OUT / "used" / HOST / "release/tfa-gateway"
 
 
 def llvm_profdata():
-    """What merges profiles: the compiler's own, one that is named, or one of Debian's."""
+    """What merges profiles: one that is named, the compiler's own, or one of Debian's."""
+    if named := os.environ.get("LLVM_PROFDATA"):
+        return named
     own = pathlib.Path(rustc("--print", "sysroot").strip(), "lib/rustlib", HOST, "bin/llvm-profdata")
     if own.exists():
         return own
-    if named := os.environ.get("LLVM_PROFDATA"):
-        return named
     stand.install(LLVM_PACKAGE)
-    return shutil.which(LLVM_PACKAGE.replace("llvm", "llvm-profdata"))
+    return LLVM_TOOL
 
 
 def build(name, flags):
@@ -51,7 +51,8 @@ def build(name, flags):
 
 def train(binary):
     """Has it serve some of everything. Each process leaves its counts when it ends."""
-    run.SECONDS_EACH = "2"
+    # Whatever `run.py` was told by the environment.
+    run.ONLY, run.SECONDS_EACH, run.CONNECTIONS, run.SUBJECTS = list(run.WORKS), "2", "32", 200000
     with run.Bench() as bench:
         bench.prepare(binary)
         for work, (_, _, names) in run.WORKS.items():

@@ -24,7 +24,7 @@ SECONDS_EACH = os.environ.get("SECONDS_EACH", "2")
 CONNECTIONS = os.environ.get("CONNECTIONS", "32")
 SUBJECTS = int(os.environ.get("SUBJECTS", 200000))
 IDLE_CONNECTIONS = int(os.environ.get("IDLE_CONNECTIONS", 10000))
-# How long they have waited when their memory is measured.
+# How long nothing has happened when memory is measured.
 IDLE_SECONDS = 15
 RESULTS = stand.HERE / "results"
 
@@ -205,15 +205,15 @@ class Bench(stand.Stand):
                 answer += connection.recv(65536)
             return connection
 
+        def settled():
+            # What is not needed while nothing happens goes back to the system after a while.
+            time.sleep(IDLE_SECONDS)
+            return stand.memory_kib(self.pids[name])
+
         opened().close()
-        before = stand.memory_kib(self.pids[name])
+        before = settled()
         connections = [opened() for _ in range(IDLE_CONNECTIONS)]
-        # What is not needed while they wait goes back to the system after a while.
-        deadline, now = time.monotonic() + IDLE_SECONDS, stand.memory_kib(self.pids[name])
-        while time.monotonic() < deadline:
-            time.sleep(1)
-            now = min(now, stand.memory_kib(self.pids[name]))
-        grown = now - before
+        grown = settled() - before
         for connection in connections:
             connection.close()
         return grown / IDLE_CONNECTIONS

@@ -10,6 +10,7 @@ machine.
 """
 
 import concurrent.futures
+import os
 import re
 import shutil
 import signal
@@ -33,9 +34,9 @@ TOP = 20
 class Scale(run.Bench):
     """Gateways on one Redis, all on all cores."""
 
-    def start(self, *command, is_proxy=False, **more):
-        self.proxy_core = self.other_core = "0-1023"
-        return super().start(*command, is_proxy=is_proxy, **more)
+    def __init__(self):
+        super().__init__()
+        self.proxy_core = self.other_core = ",".join(map(str, sorted(os.sched_getaffinity(0))))
 
     def together(self, names, work):
         """Has each of some gateways serve at once; returns grants per second, and CPU µs per grant."""

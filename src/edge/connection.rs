@@ -5,11 +5,11 @@
 //! these alone.
 
 use std::{
-    future,
+    future::{self, poll_fn},
     pin::Pin,
     rc::Rc,
     sync::{Arc, LazyLock},
-    task::Context,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -81,7 +81,11 @@ impl Ending {
 
     /// For a connection that is polled often. It needs no more time once its first request `has_come`.
     pub(super) fn watch(mut self, has_come: impl Future<Output = ()>) -> Stop<impl Future<Output = ()>> {
-        let shutdown = self.shutdown.clone();
+        let mut shutdown = self.shutdown.clone();
+        if *shutdown.borrow() {
+            // Seen before, in a handshake, but not by who asks now.
+            shutdown.mark_changed();
+        }
         let ending = Box::pin(async move { self.wait_unless(has_come).await });
         Stop { shutdown, ending, is_registered: false, has_come: false }
     }
@@ -115,6 +119,11 @@ impl<F: Future<Output = ()>> Stop<F> {
         self.is_registered = true;
         self.has_come = self.ending.as_mut().poll(cx).is_ready();
         self.has_come
+    }
+
+    /// Waits for it.
+    pub(super) async fn wait(&mut self) {
+        poll_fn(|cx| if self.has_come(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 }
 

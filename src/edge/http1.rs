@@ -1,12 +1,14 @@
 //! HTTP/1.1 (RFC 9112) on a connection.
 //!
-//! Invariants: the head of a request has so long, the wait for it included; a connection rests, without the buffers of
-//! one that is at work, only between two messages, and nothing that was read is lost by it.
+//! Invariants: the head of a request has so long, the wait for it included, and two looks more at the most; a connection
+//! rests, without the buffers of one that is at work, only between two messages, and nothing that was read is lost by it.
+//! One whose last request had a body does not rest: that the body is over is not known here.
 
 use std::{
     cell::Cell,
     convert::Infallible,
     future::poll_fn,
+    io,
     pin::Pin,
     rc::Rc,
     sync::{Arc, LazyLock},
@@ -45,8 +47,11 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The same, in parts of the time that a head has.
 const LOOKS_PER_HEAD: u32 = 8;
-/// How long a client may take for the word that its request is late.
-const SAID_WITHIN: Duration = Duration::from_secs(1);
+/// Bytes in a second that a body has to come with whose request is answered already, so as not to be taken for a head that
+/// is late. It is what uploads have to come with by default; and a head that comes so fast soon ends at its bound.
+const BODY_BYTES_PER_SEC_MIN: u64 = 500;
+/// How long a client may take for the last word.
+const LEFT_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a client is told whose request's head takes too long (RFC 9110 section 15.5.9). A connection that was merely
 /// idle is closed without a word, as clients expect.
@@ -97,45 +102,44 @@ pub(super) async fn serve<T, S, F>(
             while look.has_gone_off(cx) {
                 match watch.look() {
                     Sight::Late => return Poll::Ready(Turn::Late),
-                    Sight::Idle if !is_stopping => return Poll::Ready(Turn::Rests),
-                    Sight::Idle | Sight::Busy => look.set(watch.every),
+                    Sight::Idle { late_at } if !is_stopping => return Poll::Ready(Turn::Rests(late_at)),
+                    Sight::Idle { .. } | Sight::Busy => look.set(watch.every),
                 }
             }
             Pin::new(&mut *connection).poll(cx).map(Turn::Ended)
         })
         .await;
-        if let Turn::Ended(served) = turn {
-            if let Err(error) = served {
+        let rests_until = match turn {
+            Turn::Ended(Ok(())) => return,
+            Turn::Ended(Err(error)) => {
                 let error: &dyn std::error::Error = &error;
-                debug!(error, peer = %peer.address, "a connection ended early");
+                return debug!(error, peer = %peer.address, "a connection ended early");
             }
-            return;
-        }
+            Turn::Rests(until) => Some(until),
+            Turn::Late => None,
+        };
         let Some(parts) = unboxed(connection).into_parts() else { return };
         (stream, service) = (parts.io.into_inner(), parts.service);
-        let is_whole = parts.read_buf.is_empty();
+        let has_more = !parts.read_buf.is_empty();
         stream.give_back(parts.read_buf);
-        match turn {
-            Turn::Rests if !is_whole => {}
-            Turn::Rests => {
-                let wakes = tokio::select! {
-                    biased;
-                    () = poll_fn(|cx| if stop.has_come(cx) { Poll::Ready(()) } else { Poll::Pending }) => return,
-                    wakes = wake(&mut stream) => wakes,
-                    () = sleep_until(watch.late_at()) => false,
-                };
-                if !wakes {
-                    return;
-                }
-            }
-            Turn::Late | Turn::Ended(_) => {
-                if stream.signs().has_begun() {
-                    // The client may be gone, or not read.
-                    let _ = timeout(SAID_WITHIN, say_late(stream)).await;
-                }
-                debug!(peer = %peer.address, "a connection was idle, or the head of a request late");
-                return;
-            }
+        let goes_on = match rests_until {
+            None => false,
+            Some(_) if has_more => true,
+            Some(late_at) => tokio::select! {
+                biased;
+                () = stop.wait() => false,
+                woken = wake(&mut stream) => woken,
+                () = sleep_until(late_at) => false,
+            },
+        };
+        if !goes_on {
+            debug!(peer = %peer.address, "a connection was idle, or the head of a request late");
+            // Of a body that was not read to its end, what comes is no head.
+            let is_late =
+                rests_until.is_none() && stream.signs().has_begun() && !watch.messages.had_body.get();
+            // The client may be gone, or not read.
+            let _ = timeout(LEFT_WITHIN, leave(stream, is_late)).await;
+            return;
         }
     }
 }
@@ -164,8 +168,8 @@ enum Turn {
     Ended(hyper::Result<()>),
     /// The head of a request has not come in time.
     Late,
-    /// Nothing is under way.
-    Rests,
+    /// Nothing is under way. Until then it may wait for the next head.
+    Rests(Instant),
 }
 
 /// Waits until something comes, and leaves it to be read; `false` if nothing will.
@@ -178,10 +182,12 @@ async fn wake<T: AsyncRead + Unpin>(stream: &mut Stream<T>) -> bool {
     has_come
 }
 
-async fn say_late<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>) {
-    if stream.write_all(&LATE).await.is_ok() {
-        let _ = stream.shutdown().await;
+/// Ends a connection, with a word if a request was late.
+async fn leave<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, is_late: bool) -> io::Result<()> {
+    if is_late {
+        stream.write_all(&LATE).await?;
     }
+    stream.shutdown().await
 }
 
 /// The messages of a connection: which one it is at.
@@ -219,8 +225,8 @@ impl Drop for Answering {
 enum Sight {
     /// It is at work, or has been a moment ago.
     Busy,
-    /// Nothing is under way, in either direction.
-    Idle,
+    /// Nothing is under way, in either direction. When the next head is late.
+    Idle { late_at: Instant },
     /// It has waited too long for the rest of a head.
     Late,
 }
@@ -233,6 +239,8 @@ struct HeadWatch {
     signs: Arc<Signs>,
     /// The request that was the last one at the last look.
     count: u32,
+    /// The bytes that had come.
+    bytes_read: u64,
     /// Since when, at the most, the next one is waited for.
     since: Option<Instant>,
 }
@@ -241,29 +249,29 @@ impl HeadWatch {
     fn start(limit: Duration, messages: &Rc<Messages>, signs: Arc<Signs>) -> Self {
         let every = LOOK_EVERY.min(limit / LOOKS_PER_HEAD);
         let since = Some(Instant::now());
-        Self { limit, every, messages: Rc::clone(messages), signs, count: 0, since }
-    }
-
-    /// When the next head is late.
-    fn late_at(&self) -> Instant {
-        self.since.unwrap_or_else(Instant::now) + self.limit
+        Self { limit, every, messages: Rc::clone(messages), signs, count: 0, bytes_read: 0, since }
     }
 
     fn look(&mut self) -> Sight {
         let now = Instant::now();
         let (count, messages) = (self.messages.count.get(), &self.messages);
-        if messages.is_answering.get() || self.signs.is_blocked() {
+        let bytes_read = self.signs.bytes_read();
+        let came = bytes_read - std::mem::replace(&mut self.bytes_read, bytes_read);
+        let body_comes = messages.had_body.get()
+            && u128::from(came) * 1000 >= u128::from(BODY_BYTES_PER_SEC_MIN) * self.every.as_millis();
+        if messages.is_answering.get() || self.signs.is_blocked() || body_comes {
             self.since = None;
             return Sight::Busy;
         }
         if self.count != count {
             (self.count, self.since) = (count, None);
         }
-        let waited = now - *self.since.get_or_insert(now);
+        let since = *self.since.get_or_insert(now);
+        let waited = now - since;
         if waited >= self.limit {
             Sight::Late
         } else if waited >= self.every && !messages.had_body.get() && !self.signs.has_begun() {
-            Sight::Idle
+            Sight::Idle { late_at: since + self.limit }
         } else {
             Sight::Busy
         }

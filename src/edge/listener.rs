@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -177,11 +176,21 @@ where
         }
     }
     if backlog == Backlog::Own {
-        while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-            start(stream, address);
+        // Of the socket itself: what the runtime knows of it may be older than the last connection.
+        let listener = listener.into_std()?;
+        loop {
+            match listener.accept() {
+                Ok((stream, address)) => {
+                    stream.set_nonblocking(true)?;
+                    start(TcpStream::from_std(stream)?, address);
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(_) => break,
+            }
         }
+    } else {
+        drop(listener);
     }
-    drop(listener);
     let drained = async {
         while open.count.get() > 0 {
             open.closed.notified().await;

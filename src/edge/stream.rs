@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
 };
@@ -25,11 +25,17 @@ pub(super) struct Stream<T> {
 /// good for every thread; there is only one.
 #[derive(Debug, Default)]
 pub(super) struct Signs {
+    bytes_read: AtomicU64,
     has_begun: AtomicBool,
     is_blocked: AtomicBool,
 }
 
 impl Signs {
+    /// Bytes that have come so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Relaxed)
+    }
+
     /// Whether something has come since the last answer.
     pub(super) fn has_begun(&self) -> bool {
         self.has_begun.load(Relaxed)
@@ -80,8 +86,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
             self.unread.advance(length);
             Poll::Ready(Ok(()))
         };
-        if buf.filled().len() > before {
+        let length = buf.filled().len() - before;
+        if length > 0 {
             self.signs.has_begun.store(true, Relaxed);
+            self.signs.bytes_read.fetch_add(length as u64, Relaxed);
         }
         polled
     }
@@ -100,7 +108,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.wrote(polled)
     }
 
     fn poll_write_vectored(

@@ -92,7 +92,8 @@ impl fmt::Debug for OpenConnections {
 
 struct Connection {
     sender: SendRequest<UpstreamBody>,
-    /// When its answer is late. Kept with it, for to put off a timer costs less than to make one.
+    /// When its answer is late. Kept with it, for putting off a timer costs less than making one; with it the memory of
+    /// the task that waited last, until another one does, or the connection is closed.
     alarm: Pin<Box<Sleep>>,
     counted: Rc<Counted>,
     closing: CloseOnDrop,
@@ -263,7 +264,7 @@ impl Pool {
         };
         let slot = self.0.slots.enter(what).await.map_err(failed)?;
         loop {
-            let (mut connection, is_reused) = match self.0.take_idle(started) {
+            let (mut connection, is_reused) = match self.0.take_idle() {
                 Some(connection) => (connection, true),
                 // Boxed, for it is rare and large, and whoever waits for an answer holds the room for it.
                 None => (Box::pin(self.0.connect()).await.map_err(failed)?, false),
@@ -296,7 +297,8 @@ impl Pool {
 }
 
 impl Inner {
-    fn take_idle(&self, now: Instant) -> Option<Connection> {
+    fn take_idle(&self) -> Option<Connection> {
+        let now = Instant::now();
         let mut idle = self.idle.borrow_mut();
         // One that is not ready has an answer that overtook its request; it may still be sending.
         let is_usable = |Idle { connection: Connection { sender, .. }, since }: &Idle| {

@@ -4,18 +4,9 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::support::{Gateway, PATIENCE, Upstream};
+use crate::support::{Gateway, PATIENCE, Upstream, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
-
-/// Asks until the answer is as wanted.
-#[track_caller]
-fn until(wanted: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !wanted() {
-        assert!(start.elapsed() < PATIENCE, "it does not happen");
-    }
-}
 
 #[test]
 fn a_request_in_flight_finishes_and_no_new_one_is_taken() {

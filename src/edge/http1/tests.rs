@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
+use http_body_util::BodyExt as _;
 use tokio::{
     io::{DuplexStream, ReadBuf, duplex},
     runtime::{Builder as RuntimeBuilder, LocalOptions},
@@ -60,21 +61,20 @@ struct Stage {
 }
 
 impl Stage {
-    /// Each request is answered with `ok`, and its body held until the connection is gone.
+    /// Each request is answered with `ok` at once, and its body read as it comes.
     fn set() -> Self {
         let (client, inner) = duplex(64 * 1024);
         let (stop, stopped) = watch::channel(false);
         let stage = Self { client, room: Arc::default(), asked: Rc::default(), stop };
         let probe = Probe { inner, room: Arc::clone(&stage.room) };
         let asked = Rc::clone(&stage.asked);
-        let bodies = Rc::<RefCell<Vec<Incoming>>>::default();
         spawn_local(async move {
             let settings = ListenSettings { header_timeout: HEAD_WITHIN, ..ListenSettings::default() };
             let address = "192.0.2.1:1".parse().unwrap();
             let peer = Peer { address, is_tls: false, is_unnamed: false };
             let service = move |request: Request<Incoming>, _| {
                 asked.borrow_mut().push(request.uri().to_string());
-                bodies.borrow_mut().push(request.into_body());
+                spawn_local(request.into_body().collect());
                 async { Response::new(GatewayBody::from(Bytes::from_static(b"ok"))) }
             };
             serve(probe, peer, None, &settings, Ending::new(stopped), service).await;
@@ -192,6 +192,55 @@ fn a_body_that_comes_after_its_answer_is_no_request() {
         sleep(5 * LOOK_EVERY).await;
         assert!(!stage.rests());
         assert_eq!(*stage.asked.borrow(), ["/body"]);
+    });
+}
+
+#[test]
+fn a_body_that_comes_after_its_answer_has_time_while_it_comes_and_no_more() {
+    test(async |mut stage| {
+        stage.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\n").await;
+        stage.answer().await;
+        for _ in 0..100 {
+            sleep(LOOK_EVERY).await;
+            stage.send(&"x".repeat(1000)).await;
+        }
+        stage.ask().await;
+    });
+    for trickles in [false, true] {
+        test(async |mut stage| {
+            stage.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\n").await;
+            stage.answer().await;
+            let start = Instant::now();
+            while trickles && start.elapsed() + LOOK_EVERY < HEAD_WITHIN {
+                sleep(LOOK_EVERY).await;
+                stage.send("x").await;
+            }
+            // The request was answered: there is no second answer to it.
+            assert_eq!(stage.end().await, "");
+            let took = start.elapsed();
+            assert!(took >= HEAD_WITHIN && took <= HEAD_WITHIN + 2 * LOOK_EVERY, "{took:?}");
+        });
+    }
+}
+
+/// A stop that comes while a connection shakes hands is not forgotten when that is done.
+#[test]
+fn a_stop_that_was_seen_before_still_ends_a_connection() {
+    test(async |_| {
+        let (stop, stopped) = watch::channel(false);
+        let mut ending = Ending::new(stopped);
+        let mut early = Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = ending.wait() => unreachable!("it has a second for its first request"),
+                () = sleep(Duration::ZERO) => ending,
+            }
+        });
+        stop.send(true).unwrap();
+        let ending = early.as_mut().await;
+        let start = Instant::now();
+        ending.watch(std::future::pending()).wait().await;
+        assert!(start.elapsed() <= Duration::from_secs(1));
     });
 }
 

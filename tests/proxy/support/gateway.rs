@@ -120,6 +120,16 @@ impl Gateway {
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+        if signal == Signal::STOP {
+            // On another core it may be about to accept.
+            super::until(|| self.is_frozen());
+        }
+    }
+
+    /// Whether it is stopped (`proc_pid_stat(5)`).
+    fn is_frozen(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it is there");
+        stat.rsplit(')').next().is_some_and(|fields| fields.trim_start().starts_with('T'))
     }
 
     /// Waits until it ends, and fails unless it says that all went well.

@@ -4,7 +4,7 @@ mod gateway;
 mod upstream;
 mod wire;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use gateway::Gateway;
 pub(crate) use upstream::{Upstream, refusing_url, silent_url};
@@ -13,3 +13,12 @@ pub(crate) use wire::{Head, Wire};
 /// How long anything may take before a test gives it up. It is long because machines are busy; no test
 /// that passes waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until the answer is as wanted.
+#[track_caller]
+pub(crate) fn until(wanted: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !wanted() {
+        assert!(start.elapsed() < PATIENCE, "it does not happen");
+    }
+}
