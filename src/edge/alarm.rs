@@ -4,9 +4,9 @@ use std::{pin::Pin, task::Context, time::Duration};
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A timer that costs next to nothing while it has not gone off: its waker is registered once for each time it is set.
-/// Whoever asks for it has to be the same task each time, and to ask first in its turn: a task that has used up its turn
-/// gets no waker registered.
+/// A timer that costs next to nothing while it has not gone off: its waker is registered once for each time it is
+/// set. Whoever asks for it has to be the same task each time, and to ask first in its turn: a task that has used up
+/// its turn gets no waker registered.
 pub(super) struct Alarm {
     sleep: Pin<Box<Sleep>>,
     is_registered: bool,

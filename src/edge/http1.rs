@@ -1,8 +1,8 @@
 //! HTTP/1.1 (RFC 9112) on a connection.
 //!
-//! Invariants: the head of a request has so long, the wait for it included, and two looks more at the most; a connection
-//! rests, without the buffers of one that is at work, only between two messages, and nothing that was read is lost by it.
-//! One whose last request had a body does not rest: that the body is over is not known here.
+//! Invariants: the head of a request has so long, the wait for it included, and two looks more at the most; a
+//! connection rests, without the buffers of one that is at work, only between two messages, and nothing that was read
+//! is lost by it. One whose last request had a body does not rest: that the body is over is not known here.
 
 use std::{
     cell::Cell,
@@ -47,8 +47,8 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The same, in parts of the time that a head has.
 const LOOKS_PER_HEAD: u32 = 8;
-/// Bytes in a second that a body has to come with whose request is answered already, so as not to be taken for a head that
-/// is late. It is what uploads have to come with by default; and a head that comes so fast soon ends at its bound.
+/// Bytes in a second that a body has to come with whose request is answered already, so as not to be taken for a head
+/// that is late. It is what uploads have to come with by default; and a head that comes so fast soon ends at its bound.
 const BODY_BYTES_PER_SEC_MIN: u64 = 500;
 /// How long a client may take for the last word.
 const LEFT_WITHIN: Duration = Duration::from_secs(1);

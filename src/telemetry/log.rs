@@ -12,8 +12,8 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 /// Lines that wait to be written; what comes on top of them is dropped.
 const LINES_WAITING_MAX: usize = 16 * 1024;
 
-/// How long a writer of lines lets the next ones gather after it has written some. Under load, to wake it and to call the
-/// system for each of them would cost more than to make them.
+/// How long a writer of lines lets the next ones gather after it has written some. Under load, to wake it and to call
+/// the system for each of them would cost more than to make them.
 const GATHERED_FOR: Duration = Duration::from_millis(2);
 /// Bytes that are gathered.
 const GATHERED_BYTES: usize = 64 * 1024;

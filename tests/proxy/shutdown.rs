@@ -1,10 +1,8 @@
 //! SIGTERM: requests in flight finish, new ones are not taken, and the end comes in time.
 
-use std::time::Instant;
-
 use rustix::process::Signal;
 
-use crate::support::{Gateway, PATIENCE, Upstream, until};
+use crate::support::{Gateway, Upstream, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
