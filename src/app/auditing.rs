@@ -118,12 +118,12 @@ async fn watch(mut news: mpsc::Receiver<ChallengeNews>, after: Duration, store: 
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => break,
                 Ok(ChallengeNews::Met(subject)) => drop(waiting.remove(&subject)),
-                Ok(ChallengeNews::Asked(subject)) => {
+                Ok(ChallengeNews::Asked(subject, since)) => {
                     let is_full = waiting.len() >= WATCHED_MAX;
                     match waiting.get_mut(&subject) {
                         Some(known) => known.count += 1,
                         None if is_full => {}
-                        None => drop(waiting.insert(subject, Waiting { since: SystemClock.now(), count: 1 })),
+                        None => drop(waiting.insert(subject, Waiting { since, count: 1 })),
                     }
                 }
             }

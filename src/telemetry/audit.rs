@@ -24,8 +24,8 @@ const VERSION: u32 = 1;
 /// What is told of challenges to whoever watches that they are met.
 #[derive(Debug, Clone)]
 pub enum ChallengeNews {
-    /// A right password was followed by no code.
-    Asked(SubjectId),
+    /// A right password was followed by no code, at that time.
+    Asked(SubjectId, UnixTime),
     /// A factor was verified.
     Met(SubjectId),
 }
@@ -75,7 +75,9 @@ impl AuditLog {
     fn tell(&self, subject: Option<&SubjectId>, outcome: AuditOutcome) {
         let (Some(challenges), Some(subject)) = (&self.challenges, subject) else { return };
         let news = match outcome {
-            AuditOutcome::Challenged(Challenge::PasscodeWanted) => ChallengeNews::Asked(subject.clone()),
+            AuditOutcome::Challenged(Challenge::PasscodeWanted) => {
+                ChallengeNews::Asked(subject.clone(), SystemClock.now())
+            }
             AuditOutcome::ReleasedWithFactor(_) | AuditOutcome::Verified | AuditOutcome::SignedIn => {
                 ChallengeNews::Met(subject.clone())
             }
