@@ -52,7 +52,7 @@ def build(name, flags):
 def train(binary):
     """Has it serve some of everything. Each process leaves its counts when it ends."""
     # Whatever `run.py` was told by the environment.
-    run.ONLY, run.SECONDS_EACH, run.CONNECTIONS, run.SUBJECTS = list(run.WORKS), "2", "32", 200000
+    run.ONLY, run.SECONDS_EACH, run.CONNECTIONS, run.SUBJECTS = list(run.WORKS), "2", "32", 400000
     with run.Bench() as bench:
         bench.prepare(binary)
         for work, (_, _, names) in run.WORKS.items():

@@ -2,7 +2,7 @@
 """CPU time and requests per second of the gateway beside its peers, in one interleaved run; prints tables, and keeps them
 in bench/results/latest.md.
 
-    ROUNDS=5 SECONDS_EACH=2 CONNECTIONS=32 SUBJECTS=200000 ONLY="get-1k code latency" GATEWAY=path bench/run.py
+    ROUNDS=5 SECONDS_EACH=2 CONNECTIONS=32 SUBJECTS=400000 ONLY="get-1k code latency" GATEWAY=path bench/run.py
 
 The proxy that is measured has one core to itself, and everything else (clients, upstream, Redis) the other one.
 """
@@ -22,7 +22,7 @@ import stand
 ROUNDS = int(os.environ.get("ROUNDS", 5))
 SECONDS_EACH = os.environ.get("SECONDS_EACH", "2")
 CONNECTIONS = os.environ.get("CONNECTIONS", "32")
-SUBJECTS = int(os.environ.get("SUBJECTS", 200000))
+SUBJECTS = int(os.environ.get("SUBJECTS", 400000))
 IDLE_CONNECTIONS = int(os.environ.get("IDLE_CONNECTIONS", 10000))
 # How long nothing has happened when memory is measured.
 IDLE_SECONDS = 15

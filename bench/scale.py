@@ -107,7 +107,7 @@ def main():
                 locks = ""
                 if work == "no-factor" and shutil.which("perf"):
                     top = hottest(place.pids[names[0]], lambda: place.together(names, work))
-                    locks = ", ".join(name for name in top if re.search(r"lock|mutex|futex", name, re.I)) or "none"
+                    locks = ", ".join(name for name in top if re.search(r"(?<!c)lock|mutex|futex", name, re.I)) or "none"
                 rows.append([str(threads), str(processes), work, f"{rate:.0f}", f"{spent:.1f}", f"{sent:.0f}", locks])
     out = run.table(*rows)
     run.RESULTS.mkdir(exist_ok=True)
