@@ -27,7 +27,6 @@ def rustc(*options):
 
 
 HOST = re.search(r"^host: (.+)$", rustc("-vV"), re.M)[1]
-BINARY = OUT / "used" / HOST / "release/tfa-gateway"
 
 
 def llvm_profdata():

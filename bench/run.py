@@ -261,6 +261,13 @@ def table(*rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
+def keep(name, text):
+    """Prints what came out, and keeps it among the results."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(text)
+    print(text)
+
+
 def main():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -308,9 +315,7 @@ def main():
             took = statistics.median(bench.started() for _ in range(2 * ROUNDS + 1))
             size = bench.binary.stat().st_size / 1e6
             out.append(f"From the start of the process to the first answer: {took:.1f} ms. The binary: {size:.1f} MB.\n")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.md").write_text("\n".join(out))
-    print("\n".join(out))
+    keep("latest", "\n".join(out))
 
 
 if __name__ == "__main__":

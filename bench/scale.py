@@ -5,8 +5,8 @@ bench/results/scale.md.
 
     ROUNDS=3 SUBJECTS=500000 GATEWAY=path bench/scale.py
 
-Functions have names in a binary that was built with CARGO_PROFILE_RELEASE_STRIP=none. Nothing is bound to a core here. CPU per grant says more than grants per second, for client, upstream and Redis share the
-machine.
+Functions have names in a binary that was built with CARGO_PROFILE_RELEASE_STRIP=none. Nothing is
+bound to a core here. CPU per grant says more than grants per second, for client, upstream and Redis share the machine.
 """
 
 import concurrent.futures
@@ -109,10 +109,7 @@ def main():
                     top = hottest(place.pids[names[0]], lambda: place.together(names, work))
                     locks = ", ".join(name for name in top if re.search(r"(?<!c)lock|mutex|futex", name, re.I)) or "none"
                 rows.append([str(threads), str(processes), work, f"{rate:.0f}", f"{spent:.1f}", f"{sent:.0f}", locks])
-    out = run.table(*rows)
-    run.RESULTS.mkdir(exist_ok=True)
-    (run.RESULTS / "scale.md").write_text(out)
-    print(out)
+    run.keep("scale", run.table(*rows))
 
 
 if __name__ == "__main__":

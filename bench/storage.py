@@ -87,10 +87,7 @@ def main():
                 timed(port, [lambda: count.password("bench1")] * GRANTS, 401)
                 rows.append([store, f"{size:,}", f"{each:.0f}", *grants(port, enrolled, size, first, codes)])
                 enrolled = size
-    out = run.table(*rows)
-    run.RESULTS.mkdir(exist_ok=True)
-    (run.RESULTS / "storage.md").write_text(out)
-    print(out)
+    run.keep("storage", run.table(*rows))
 
 
 if __name__ == "__main__":
