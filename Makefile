@@ -20,7 +20,7 @@ lint: ## formatting, clippy (of the fuzz targets, too) and rustdoc, warnings den
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features otlp -- -D warnings
-	cargo clippy --locked --manifest-path fuzz/Cargo.toml -- -D warnings
+	cargo clippy --locked --package tfa-gateway-fuzz -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 
 # Needs `cargo install cargo-fuzz`. No sanitizer, for there is no unsafe code to watch: so stable Rust will do.

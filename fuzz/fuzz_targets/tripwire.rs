@@ -6,13 +6,21 @@ use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use libfuzzer_sys::fuzz_target;
 use tfa_gateway::oauth::tripwire::{Known, Sight, Tripwire};
 
-const MEDIA_TYPES: [&str; 6] =
-    ["application/json", "text/html; charset=utf-8", "text/plain", "application/octet-stream", "text/javascript", ""];
+const MEDIA_TYPES: [&str; 6] = [
+    "application/json",
+    "text/html; charset=utf-8",
+    "text/plain",
+    "application/octet-stream",
+    "text/javascript",
+    "",
+];
 
 /// What passes, and whether all of it did.
 fn pass(head: &HeaderMap, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
     let (mut passed, mut held) = (Vec::new(), Vec::new());
-    let Ok(Some(mut tripwire)) = Tripwire::for_answer(&Known::default(), StatusCode::OK, head) else { return (pieces.concat(), true) };
+    let Ok(Some(mut tripwire)) = Tripwire::for_answer(&Known::default(), StatusCode::OK, head) else {
+        return (pieces.concat(), true);
+    };
     for piece in pieces {
         held.extend_from_slice(piece);
         match tripwire.feed(piece) {

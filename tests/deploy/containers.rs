@@ -45,6 +45,14 @@ fn faults_of_the_manifest(of: &Path) -> String {
     if has_none { String::new() } else { said }
 }
 
+/// What a `COPY` takes, which has the same name where it comes to lie: below the working directory.
+fn sources(copy: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = copy.split_whitespace().collect();
+    let to = words.pop().expect("a destination");
+    assert!(to == "./" || words == [to], "{copy}");
+    words
+}
+
 #[test]
 fn the_dockerfile_builds_from_what_it_is_sent() {
     let context = build_context();
@@ -68,11 +76,10 @@ fn the_dockerfile_builds_from_what_it_is_sent() {
     }
     // The layer with the dependencies alone.
     let text = fs::read_to_string(deploy("Dockerfile")).expect("read").replace("\\\n", "");
-    let (_, rest) = text.split_once("\nRUN ").expect("a first step");
+    let (before, rest) = text.split_once("\nRUN ").expect("a first step");
     let (made, _) = rest.split_once("&& cargo build").expect("the build");
     let layer = tempfile::tempdir().expect("a directory");
-    let copies = text.lines().find(|line| line.starts_with("COPY Cargo.toml ")).expect("what it copies");
-    for file in copies.split_whitespace().skip(1).filter(|word| *word != "./") {
+    for file in before.lines().filter_map(|line| line.strip_prefix("COPY ")).flat_map(sources) {
         copied(&context.path().join(file), layer.path());
     }
     ok(Command::new("sh").args(["-ec", made]).current_dir(layer.path()));
