@@ -6,7 +6,7 @@
 use std::{
     cell::Cell,
     fs::File,
-    io::{BufReader, Read as _},
+    io::{self, BufReader, Read as _},
     path::{Path, PathBuf},
     thread::JoinHandle,
 };
@@ -93,7 +93,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
         let rule = "--key-file, --users, --recovery-codes, --accepted-codes and --table-prefix belong to --format drupal";
         return Err(CliError::Unsuitable(rule.into()));
     }
-    let source = open(&arguments.file)?;
+    let (source, progress) = open_counted(&arguments.file)?;
     let rows = rows(format(settings, arguments)?, source, settings.totp.skew_steps());
     let rehearsal = if arguments.dry_run { Rehearsal::Yes } else { Rehearsal::No };
     let stopped = Cell::new(false);
@@ -108,7 +108,6 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
             }
             stopped.set(true);
         };
-        let progress = Progress::start("rows");
         let mut count = 0;
         let told = |outcome: &RowOutcome| {
             count += 1;
@@ -166,10 +165,7 @@ fn format(settings: &Settings, arguments: &Arguments) -> Result<Format, CliError
 
 fn key(path: &Path) -> Result<DrupalKey, CliError> {
     let mut text = Zeroizing::new(Vec::new());
-    open(path)?
-        .take(KEY_BYTES_MAX)
-        .read_to_end(&mut text)
-        .map_err(|error| CliError::Failed(format!("{} cannot be read", path.display()), error.into()))?;
+    open(path)?.take(KEY_BYTES_MAX).read_to_end(&mut text).map_err(|error| unreadable(path, error))?;
     DrupalKey::parse(&text)
         .ok_or_else(|| CliError::Said(format!("{} must hold a key, and is empty", path.display())))
 }
@@ -178,9 +174,22 @@ fn open(path: &Path) -> Result<Source, CliError> {
     if path == Path::new("-") {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
-    let file = File::open(path)
-        .map_err(|error| CliError::Failed(format!("{} cannot be read", path.display()), error.into()))?;
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
     Ok(Box::new(BufReader::new(file)))
+}
+
+/// Opens what is worked off row by row.
+fn open_counted(path: &Path) -> Result<(Source, Progress), CliError> {
+    if path == Path::new("-") {
+        return Ok((open(path)?, Progress::start("rows")));
+    }
+    let counted = File::open(path).and_then(|file| Ok((Progress::of_file("rows", &file)?, file)));
+    let (progress, file) = counted.map_err(|error| unreadable(path, error))?;
+    Ok((Box::new(BufReader::new(progress.reading(file))), progress))
+}
+
+fn unreadable(path: &Path, error: io::Error) -> CliError {
+    CliError::Failed(format!("{} cannot be read", path.display()), error.into())
 }
 
 /// Reads on a thread of its own, a bounded number of rows ahead: a slow file must not hold up the store, nor ctrl-c.

@@ -41,6 +41,25 @@ fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/drupal7").join(name)
 }
 
+/// On a terminal, which is what `script` makes.
+#[test]
+fn somebody_who_waits_sees_how_much_of_the_file_is_left() {
+    let stage = Stage::serving(StoreKind::Embedded);
+    let rows: String = (0..200).map(|n| format!("u{n},{SECRET}\n")).collect();
+    let people = file(&stage, "people.csv", format!("subject,secret\n{rows}"));
+    stage.config.write();
+    let config = stage.config.dir().join("gateway.toml");
+    let line = format!("{BINARY} import --format csv {people} --config {}", config.display());
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(stage.config.dir());
+    stage.clock.apply(&mut terminal);
+    let output = terminal.output().expect("a terminal");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains(" %, 0 rows, ") && shown.contains(" left"), "{shown}");
+    assert!(shown.contains("200 imported"), "{shown}");
+}
+
 on_both_stores! {
     fn an_imported_secret_and_its_recovery_codes_work(store: StoreKind) {
         let stage = Stage::serving(store);
