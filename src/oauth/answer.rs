@@ -4,12 +4,19 @@
 //! refusal only when it certainly holds none; and what is neither is unclear, which never clears anything
 //! and counts against nobody.
 
+use std::fmt;
+
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_LOCATION, LOCATION, REFRESH},
 };
 use memchr::memmem;
 use percent_encoding::percent_decode;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Value;
 
 /// The judgement of one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,26 +41,26 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
     if encoded {
         return Answer::Unclear("it has a Content-Encoding, though none was accepted");
     }
-    let mentions = CREDENTIALS.iter().any(|name| memmem::find(body, name.as_bytes()).is_some());
-    let json = serde_json::from_slice::<serde_json::Value>(body).ok();
-    if json.as_ref().is_some_and(holds_credentials) {
+    let json = serde_json::from_slice::<Document>(body).ok();
+    if json.is_some_and(|document| document.holds_credentials) {
         return Answer::Token;
     }
     if status.is_client_error() || status.is_server_error() {
         // JSON was searched member by member: a mention is a value, as a refusal repeats what was sent
         // (`Check the 'access_token' scope`), and whoever sends it need not know a password.
         return match json {
-            None if mentions => Answer::Unclear("it is an error that mentions a token and is not JSON"),
+            None if mentions(body) => Answer::Unclear("it is an error that mentions a token and is not JSON"),
             _ => Answer::Refusal,
         };
     }
     // Some servers refuse with a 200 (RFC 6749 section 5.2 wants a 400): the body says so.
     // An empty one is a wrapper's way to say that all is well.
+    let json = serde_json::from_slice::<Value>(body).ok();
     let error = json.as_ref().and_then(|json| json.get("error")?.as_str());
     if error.is_some_and(|error| !error.trim().is_empty()) {
         return Answer::Refusal;
     }
-    if mentions {
+    if mentions(body) {
         return Answer::Token;
     }
     Answer::Unclear("it is neither an error nor a token answer in JSON")
@@ -63,7 +70,6 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
 ///
 /// It redirects, or shows a page; a token in either is named.
 pub fn classify_redirect(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
-    let mentions = |text: &[u8]| CREDENTIALS.iter().any(|name| memmem::find(text, name.as_bytes()).is_some());
     let decoded = |value: &HeaderValue| percent_decode(value.as_bytes()).collect::<Vec<u8>>();
     let redirects = [LOCATION, REFRESH, CONTENT_LOCATION];
     if redirects.iter().flat_map(|name| headers.get_all(name)).any(|value| mentions(&decoded(value))) {
@@ -75,14 +81,99 @@ pub fn classify_redirect(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
     }
 }
 
-/// Finds the members that carry credentials at any depth, escaped names (`\u0061ccess_token`) included.
-fn holds_credentials(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::Object(members) => members
-            .iter()
-            .any(|(name, value)| CREDENTIALS.contains(&name.as_str()) || holds_credentials(value)),
-        serde_json::Value::Array(values) => values.iter().any(holds_credentials),
-        _ => false,
+/// Whether one of the members is named anywhere.
+fn mentions(text: &[u8]) -> bool {
+    CREDENTIALS.iter().any(|name| memmem::find(text, name.as_bytes()).is_some())
+}
+
+/// A JSON document, of which nothing is kept: most answers are read for this alone.
+#[derive(Clone, Copy)]
+struct Document {
+    /// At any depth, escaped names (`\u0061ccess_token`) included.
+    holds_credentials: bool,
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let holds_credentials = deserializer.deserialize_any(Search)?;
+        Ok(Self { holds_credentials })
+    }
+}
+
+/// Looks into values for members that carry credentials.
+struct Search;
+
+impl<'de> Visitor<'de> for Search {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<bool, A::Error> {
+        let mut holds = false;
+        while let Some(document) = values.next_element::<Document>()? {
+            holds |= document.holds_credentials;
+        }
+        Ok(holds)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<bool, A::Error> {
+        let mut holds = false;
+        while let Some(Name { is_of_credential }) = members.next_key()? {
+            holds |= is_of_credential | members.next_value::<Document>()?.holds_credentials;
+        }
+        Ok(holds)
+    }
+}
+
+/// The name of a member.
+struct Name {
+    is_of_credential: bool,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IsOfCredential;
+
+        impl Visitor<'_> for IsOfCredential {
+            type Value = bool;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+                Ok(CREDENTIALS.contains(&name))
+            }
+        }
+
+        let is_of_credential = deserializer.deserialize_str(IsOfCredential)?;
+        Ok(Self { is_of_credential })
     }
 }
 
@@ -105,6 +196,9 @@ mod tests {
         }
         assert_eq!(judge(200, r#"{"\u0061ccess_token":"x"}"#), Answer::Token);
         assert_eq!(judge(400, r#"{"data":[{"\u0069d_token":"x"}]}"#), Answer::Token);
+        // Which of two members counts is not ours to guess.
+        assert_eq!(judge(400, r#"{"data":{"access_token":"x"},"data":null}"#), Answer::Token);
+        assert_eq!(judge(400, r#"[1,-1,1.5,null,true,"x",[],{},{"a":{"refresh_token":""}}]"#), Answer::Token);
     }
 
     #[test]

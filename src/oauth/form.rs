@@ -22,6 +22,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Parameter>, RequestFault> {
 }
 
 fn decode(text: &str) -> Result<String, &'static str> {
+    if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {
+        return Ok(text.to_owned());
+    }
     if !escapes_are_whole(text.as_bytes()) {
         return Err("has a '%' that is not followed by two hexadecimal digits");
     }

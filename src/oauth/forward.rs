@@ -26,13 +26,11 @@ pub fn token_request_headers(received: &HeaderMap) -> Result<HeaderMap, RequestF
         return Err(RequestFault::header("Authorization", "must appear only once"));
     }
     let mut forwarded = HeaderMap::with_capacity(12);
-    for name in &ALLOWED {
-        for value in received.get_all(name) {
-            if value.len() > VALUE_BYTES_MAX {
-                return Err(RequestFault::header(name.as_str(), "must be at most 8 KiB long"));
-            }
-            forwarded.append(name.clone(), value.clone());
+    for (name, value) in received.iter().filter(|(name, _)| ALLOWED.contains(name)) {
+        if value.len() > VALUE_BYTES_MAX {
+            return Err(RequestFault::header(name.as_str(), "must be at most 8 KiB long"));
         }
+        forwarded.append(name, value.clone());
     }
     Ok(forwarded)
 }

@@ -202,9 +202,10 @@ fn canonical(name: &str) -> Cow<'_, str> {
     name.bytes().map(|b| if b == b'-' { '_' } else { char::from(b.to_ascii_lowercase()) }).collect()
 }
 
-/// The parameter of the protocol that some server takes a name for: `Grant-Type`, and `grantType`.
-fn spoken(name: &str) -> Option<&'static str> {
-    if let Cow::Borrowed(name) = canonical(name) {
+/// The parameter of the protocol that some server takes a name for, which `folded` is the canonical form of:
+/// `Grant-Type`, and `grantType`.
+fn spoken(name: &str, folded: &str) -> Option<&'static str> {
+    if folded == name {
         return PROTOCOL.into_iter().find(|known| *known == name);
     }
     let mut snake = String::with_capacity(name.len() + 4);
@@ -215,8 +216,12 @@ fn spoken(name: &str) -> Option<&'static str> {
         // Capitals stay until the end: `ID` is one word.
         snake.push(c);
     }
-    let (folded, snake) = (canonical(name), canonical(&snake));
+    let snake = canonical(&snake);
     PROTOCOL.into_iter().find(|known| *known == folded || *known == snake)
+}
+
+fn has_unreadable(text: &str) -> bool {
+    if text.is_ascii() { text.bytes().any(|b| b.is_ascii_control()) } else { text.chars().any(is_unreadable) }
 }
 
 /// Control characters, line separators and what is no character at all: parsers drop them, end at them or
@@ -241,7 +246,8 @@ pub(super) fn check(body: &[Parameter], query: &[Parameter]) -> Result<(), Reque
         if name.len() > NAME_BYTES_MAX {
             return fault("must have a name of at most 64 characters");
         }
-        if let Some(known) = spoken(name) {
+        let canonical = canonical(name);
+        if let Some(known) = spoken(name, &canonical) {
             if in_query {
                 return fault("must not be in the query");
             }
@@ -249,14 +255,13 @@ pub(super) fn check(body: &[Parameter], query: &[Parameter]) -> Result<(), Reque
                 return fault("must be spelled in lower case with '_'");
             }
         }
-        let canonical = canonical(name);
         if canonical == "_charset_" {
             return fault("must not be sent: it would say how to read the others");
         }
         if seen.contains(&canonical) {
             return fault("must appear only once");
         }
-        if parameter.value.expose().chars().any(is_unreadable) {
+        if has_unreadable(parameter.value.expose()) {
             return fault("must not contain control characters");
         }
         seen.push(canonical);

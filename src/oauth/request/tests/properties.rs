@@ -19,7 +19,7 @@ fn value() -> impl Strategy<Value = String> {
 fn pairs() -> impl Strategy<Value = Pairs> {
     vec(("[A-Za-z0-9_-]{1,20}", value()), 0..12).prop_map(|drawn| {
         let mut seen = BTreeSet::new();
-        let is_free = |name: &str| spoken(name).is_none() && canonical(name) != "_charset_";
+        let is_free = |name: &str| spoken(name, &canonical(name)).is_none() && canonical(name) != "_charset_";
         let mut pairs = vec![("grant_type".to_owned(), "password".to_owned())];
         pairs.extend(
             drawn.into_iter().filter(|(name, _)| is_free(name) && seen.insert(canonical(name).into_owned())),
