@@ -1,11 +1,8 @@
-//! Where audit events go, and who watches over challenges: a right password that no code ever followed is a sign that
-//! somebody has it who should not.
+//! Where audit events go, and who watches over challenges that nobody meets.
 //!
-//! Invariants: so many subjects are watched at once, and no more; who has met a challenge at another gateway on the
-//! same store is not told of.
+//! Invariant: of who has met a challenge at another gateway on the same store nothing is told.
 
 use std::{
-    collections::BTreeMap,
     rc::Rc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -23,12 +20,13 @@ use crate::{
     config::Settings,
     step_up::{Clock as _, EnrolmentRegistry as _},
     store::Store,
-    telemetry::{AuditLog, AuditTarget, ChallengeNews, EventSender, Metrics, SystemClock, write_events},
+    telemetry::{
+        AuditLog, AuditTarget, ChallengeNews, Challenges, EventSender, Metrics, OpenChallenges, SystemClock,
+        write_events,
+    },
     types::{SubjectId, UnixTime},
 };
 
-/// Subjects that are watched at once. A flood of right passwords for more of them is seen by the first ones.
-const WATCHED_MAX: usize = 10_000;
 /// News that wait.
 const NEWS_MAX: usize = 16 * 1024;
 /// How often news are taken. Whoever tells them does not wake anybody, which would cost a grant a call to the system.
@@ -100,14 +98,10 @@ async fn keep(mut events: mpsc::Receiver<String>, store: Rc<Store>, metrics: Met
     }
 }
 
-struct Waiting {
-    since: UnixTime,
-    count: u64,
-}
-
 /// Watches until the last sender is gone.
 async fn watch(mut news: mpsc::Receiver<ChallengeNews>, after: Duration, store: Rc<Store>, audit: AuditLog) {
-    let mut waiting: BTreeMap<SubjectId, Waiting> = BTreeMap::new();
+    let mut challenges = OpenChallenges::new(after);
+    let look_every = INTERVAL.min(after);
     let mut ticks = interval(HEARD_EVERY.min(after));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looked = Instant::now();
@@ -117,29 +111,15 @@ async fn watch(mut news: mpsc::Receiver<ChallengeNews>, after: Duration, store: 
             match news.try_recv() {
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => break,
-                Ok(ChallengeNews::Met(subject)) => drop(waiting.remove(&subject)),
-                Ok(ChallengeNews::Asked(subject, since)) => {
-                    let is_full = waiting.len() >= WATCHED_MAX;
-                    match waiting.get_mut(&subject) {
-                        Some(known) => known.count += 1,
-                        None if is_full => {}
-                        None => drop(waiting.insert(subject, Waiting { since, count: 1 })),
-                    }
-                }
+                Ok(news) => challenges.hear(news),
             }
         }
-        if looked.elapsed() < INTERVAL.min(after) {
+        if looked.elapsed() < look_every {
             continue;
         }
         looked = Instant::now();
-        let now = SystemClock.now();
-        let is_over = |waiting: &Waiting| waiting.since.secs_until(now) >= after.as_secs();
-        let over: Vec<SubjectId> =
-            waiting.iter().filter(|(_, it)| is_over(it)).map(|(subject, _)| subject.clone()).collect();
-        for subject in over {
-            if let Some(Waiting { since, count }) = waiting.remove(&subject)
-                && !was_met(&store, &subject, since).await
-            {
+        for (subject, Challenges { since, count }) in challenges.take_abandoned(SystemClock.now()) {
+            if !was_met(&store, &subject, since).await {
                 audit.abandoned(&subject, count, since);
             }
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::{EventSender, Metrics, SystemClock};
+use super::{ChallengeNews, EventSender, Metrics, SystemClock};
 use crate::{
     headers::TraceId,
     policy::{Challenge, Denial, Means},
@@ -20,15 +20,6 @@ const WORD_BYTES_MAX: usize = 24;
 const CLIENT_CHARACTERS_MAX: usize = 100;
 /// The version of the JSON line. Members may be added without a new one.
 const VERSION: u32 = 1;
-
-/// What is told of challenges to whoever watches that they are met.
-#[derive(Debug, Clone)]
-pub enum ChallengeNews {
-    /// A right password was followed by no code, at that time.
-    Asked(SubjectId, UnixTime),
-    /// A factor was verified.
-    Met(SubjectId),
-}
 
 /// Writes audit events, and counts them.
 #[derive(Debug, Clone)]

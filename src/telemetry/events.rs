@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::{Metrics, log::gather};
+use super::{Metrics, gathering::gather};
 
 /// Events that wait to be written.
 const WAITING_MAX: usize = 16 * 1024;

@@ -1,20 +1,18 @@
 //! The log: lines on standard error.
 
-use std::{
-    io::{self, BufWriter, Stderr, Write},
-    thread,
-    time::Duration,
-};
+use std::io::{self, BufWriter, Stderr, Write};
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
+use super::{
+    gathering::gather,
+    lines::{Fields, Stamp},
+};
+
 /// Lines that wait to be written; what comes on top of them is dropped.
 const LINES_WAITING_MAX: usize = 16 * 1024;
 
-/// How long a writer of lines lets the next ones gather after it has written some. Under load, to wake it and to call
-/// the system for each of them would cost more than to make them.
-const GATHERED_FOR: Duration = Duration::from_millis(2);
 /// Bytes that are gathered.
 const GATHERED_BYTES: usize = 64 * 1024;
 
@@ -57,7 +55,7 @@ pub fn init(settings: LogSettings) -> LogGuard {
         .with_max_level(settings.level)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     let started = match settings.format {
-        LogFormat::Human => builder.try_init(),
+        LogFormat::Human => builder.with_timer(Stamp).fmt_fields(Fields).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     if started.is_err() {
@@ -81,10 +79,4 @@ impl Write for Gathered {
         gather();
         Ok(())
     }
-}
-
-/// Lets lines gather, on the thread of whoever writes them.
-#[expect(clippy::disallowed_methods, reason = "such a thread has nothing else to do")]
-pub(super) fn gather() {
-    thread::sleep(GATHERED_FOR);
 }

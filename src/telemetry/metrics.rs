@@ -45,6 +45,7 @@ struct Inner {
     requests_under_way: Level,
     connections: Level,
     grants: Members<Counter>,
+    grant_durations: Members<Histogram>,
     challenges_abandoned: Counter,
     audit_events_lost: Counter,
     store_durations: Members<Histogram>,
@@ -76,6 +77,38 @@ pub enum RequestRoute {
     Disguised,
 }
 
+/// Which kind of grant was asked for. The names are part of the documented interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantKind {
+    /// `grant_type=password`.
+    Password,
+    /// `grant_type=refresh_token`.
+    RefreshToken,
+    /// The implicit grant with a password in its query.
+    Implicit,
+    /// All others.
+    Other,
+}
+
+/// How a grant ended, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantEnd {
+    /// It is of a type that passes.
+    Passed,
+    /// Its token left.
+    Released,
+    /// The upstream refused it.
+    Refused,
+    /// A code was asked for.
+    Challenged,
+    /// Its token was withheld for good.
+    Denied,
+    /// Something broke.
+    Failed,
+}
+
+const GRANTS: [&str; 4] = ["password", "refresh_token", "implicit", "other"];
+const GRANT_ENDS: [&str; 6] = ["passed", "released", "refused", "challenged", "denied", "failed"];
 const ROUTES: [&str; 4] = ["token", "pass_through", "portal", "disguised"];
 /// The first digit of a status.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -97,12 +130,16 @@ impl Metrics {
         let by_route = ROUTES
             .iter()
             .flat_map(|route| CLASSES.iter().map(|class| vec![("route", *route), ("status", *class)]));
+        let by_grant = GRANTS
+            .iter()
+            .flat_map(|grant| GRANT_ENDS.iter().map(|end| vec![("grant", *grant), ("outcome", *end)]));
         let inner = Inner {
             requests: Members::new(by_route),
             request_durations: Members::of("route", &ROUTES),
             requests_under_way: Level::default(),
             connections: Level::default(),
             grants: Members::of("outcome", &OUTCOMES),
+            grant_durations: Members::new(by_grant),
             challenges_abandoned: Counter::default(),
             audit_events_lost: Counter::default(),
             store_durations: Members::of("operation", &OPERATIONS),
@@ -187,6 +224,11 @@ impl Metrics {
         inc(self.0.grants.at(audit::place(outcome)));
     }
 
+    /// How long a grant took from its request to its end.
+    pub fn grant_took(&self, kind: GrantKind, end: GrantEnd, took: Duration) {
+        observe(self.0.grant_durations.at(kind as usize * GRANT_ENDS.len() + end as usize), took);
+    }
+
     /// Somebody gave a right password, was asked for a code, and never gave one.
     pub fn challenges_abandoned(&self, count: u64) {
         self.0.challenges_abandoned.inc_by(count);
@@ -236,6 +278,12 @@ impl Inner {
             "grants",
             "Gated grants, sign-ins and their kind by how they ended",
             self.grants.clone(),
+        );
+        registry.register_with_unit(
+            "grant_duration",
+            "From a grant's request to its end, by its kind and how it ended",
+            Unit::Seconds,
+            self.grant_durations.clone(),
         );
         registry.register(
             "challenges_abandoned",
@@ -372,6 +420,7 @@ mod tests {
         clone.set_backlog(7);
         clone.request(RequestRoute::PassThrough, StatusCode::NOT_FOUND, Duration::from_millis(3), None);
         clone.grant(AuditOutcome::UpstreamRefused);
+        clone.grant_took(GrantKind::RefreshToken, GrantEnd::Challenged, Duration::from_millis(3));
         clone.connections(2);
         clone.connections(-1);
         clone.upstream(Duration::ZERO, Some(UpstreamFailure::TimedOut));
@@ -387,6 +436,8 @@ mod tests {
             "tfa_gateway_requests_total{route=\"token\",status=\"2xx\"} 0\n",
             "tfa_gateway_request_duration_seconds_count{route=\"pass_through\"} 1\n",
             "tfa_gateway_grants_total{outcome=\"upstream_refused\"} 1\n",
+            "tfa_gateway_grant_duration_seconds_count{grant=\"refresh_token\",outcome=\"challenged\"} 1\n",
+            "tfa_gateway_grant_duration_seconds_count{grant=\"password\",outcome=\"failed\"} 0\n",
             "tfa_gateway_connections 1\n",
             "tfa_gateway_upstream_failures_total{reason=\"timed_out\"} 1\n",
             "tfa_gateway_store_failures_total{reason=\"overloaded\"} 1\n",

@@ -4,18 +4,22 @@
 //! that stalls costs lines, never requests.
 
 mod audit;
+mod challenges;
 mod clock;
 mod events;
+mod gathering;
 mod instruments;
+mod lines;
 mod log;
 mod metrics;
 #[cfg(feature = "otlp")]
 mod spans;
 
-pub use audit::{AuditLog, ChallengeNews};
+pub use audit::AuditLog;
+pub use challenges::{ChallengeNews, Challenges, OpenChallenges};
 pub use clock::SystemClock;
 pub use events::{AuditFile, AuditTarget, EventSender, write_events};
 pub use log::{LogFormat, LogGuard, LogSettings, init};
-pub use metrics::{METRICS_MEDIA_TYPE, Metrics, RequestRoute};
+pub use metrics::{GrantEnd, GrantKind, METRICS_MEDIA_TYPE, Metrics, RequestRoute};
 #[cfg(feature = "otlp")]
 pub use spans::Spans;

@@ -1,0 +1,180 @@
+//! Lines of the log for people: as tracing-subscriber writes them, with the formatting that each of them would repeat
+//! left out.
+
+use std::{
+    cell::RefCell,
+    error::Error,
+    fmt::{self, Debug},
+};
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::{
+    field::{RecordFields, VisitOutput as _},
+    fmt::{
+        FormatFields,
+        format::{DefaultVisitor, Writer},
+        time::FormatTime,
+    },
+};
+
+use super::SystemClock;
+use crate::types::UnixTime;
+
+/// The time of an event, to the microsecond (RFC 3339).
+pub(super) struct Stamp;
+
+impl FormatTime for Stamp {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        thread_local! {
+            /// The second that was written last.
+            static SECOND: RefCell<(UnixTime, String)> = RefCell::default();
+        }
+        let (now, micros) = SystemClock.now_with_micros();
+        SECOND.with_borrow_mut(|(second, text)| {
+            if *second != now || text.is_empty() {
+                *second = now;
+                *text = now.to_timestamp().to_string();
+            }
+            write!(writer, "{}.{micros:06}Z", text.trim_end_matches('Z'))
+        })
+    }
+}
+
+/// The fields of an event: `name=value`, with a space between two.
+pub(super) struct Fields;
+
+impl<'writer> FormatFields<'writer> for Fields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut visitor = Visitor { writer, is_first: true, result: Ok(()) };
+        fields.record(&mut visitor);
+        visitor.result
+    }
+}
+
+struct Visitor<'writer> {
+    writer: Writer<'writer>,
+    is_first: bool,
+    result: fmt::Result,
+}
+
+impl Visitor<'_> {
+    fn as_by_default(&mut self, record: impl FnOnce(&mut DefaultVisitor<'_>)) {
+        let mut default = DefaultVisitor::new(self.writer.by_ref(), self.is_first);
+        record(&mut default);
+        self.result = self.result.and(default.finish());
+        self.is_first = false;
+    }
+
+    fn write(&mut self, name: &str, value: &str) -> fmt::Result {
+        if !std::mem::take(&mut self.is_first) {
+            self.writer.write_char(' ')?;
+        }
+        for piece in [name, "=\"", value, "\""] {
+            self.writer.write_str(piece)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text stands between quotes as it is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
+}
+
+impl Visit for Visitor<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let name = field.name();
+        if self.writer.has_ansi_escapes() || name == "message" || name.starts_with("r#") || !is_plain(value) {
+            self.as_by_default(|default| default.record_str(field, value));
+        } else if self.result.is_ok() {
+            self.result = self.write(name, value);
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.as_by_default(|default| default.record_error(field, value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.as_by_default(|default| default.record_debug(field, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing::{info, subscriber::with_default, warn};
+    use tracing_subscriber::fmt::format::DefaultFields;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of some events.
+    fn written<F>(fields: F, has_colours: bool) -> String
+    where
+        F: for<'writer> FormatFields<'writer> + Send + Sync + 'static,
+    {
+        let kept = Kept::default();
+        let out = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(has_colours)
+            .with_writer(move || out.clone())
+            .without_time()
+            .fmt_fields(fields)
+            .finish();
+        with_default(subscriber, || {
+            let error: &dyn Error = &crate::step_up::StoreError::Overloaded;
+            info!(target: "audit", subject = "alice", outcome = "passcode_wanted", rule = None::<&str>, count = 3);
+            info!(client = %"192.0.2.1", path = "/a \"b\" \\ c", "some words");
+            info!(none = None::<&str>, client_id = "\u{1b}[31mé\n", "\u{1b}[31m");
+            info!(r#type = "x", on = true, off = Some(false), number = 1.5);
+            warn!(error, "refused");
+            warn!("{}", "words alone");
+        });
+        String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn fields_are_written_as_the_library_writes_them() {
+        for has_colours in [false, true] {
+            let (ours, theirs) = (written(Fields, has_colours), written(DefaultFields::new(), has_colours));
+            assert_eq!(ours, theirs);
+            assert_eq!(ours.lines().count(), 6);
+        }
+        let first = written(Fields, false).lines().next().unwrap().to_owned();
+        assert_eq!(first, r#" INFO audit: subject="alice" outcome="passcode_wanted" count=3"#);
+    }
+
+    #[test]
+    fn a_time_is_one_of_rfc_3339_and_the_next_one_is_not_before_it() {
+        let stamp = || {
+            let mut text = String::new();
+            Stamp.format_time(&mut Writer::new(&mut text)).unwrap();
+            text
+        };
+        let (first, second) = (stamp(), stamp());
+        assert_eq!((first.len(), second.len()), ("2026-01-02T03:04:05.678901Z".len(), first.len()));
+        let time = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        assert!(time(&first) <= time(&second));
+        assert!(
+            UnixTime::from_secs(0).secs_until(super::super::SystemClock.now_with_micros().0) > 1_700_000_000
+        );
+    }
+}
