@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::problem::Problem;
-use crate::types::Secret;
+use crate::{types::Secret, upstream::ClientBody};
 
 /// Bytes of a body; real ones have less than 1 KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -29,7 +29,7 @@ pub(super) struct ReadBody {
 
 impl ReadBody {
     /// Reads it, within its bounds.
-    pub(super) async fn read(headers: &HeaderMap, body: Incoming) -> Result<Self, Problem> {
+    pub(super) async fn read(headers: &HeaderMap, body: ClientBody) -> Result<Self, Problem> {
         if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
             return Err(Problem::BodyTooLarge);
         }

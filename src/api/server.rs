@@ -10,7 +10,6 @@ use http::{
     HeaderValue, Request, Response,
     header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN},
 };
-use hyper::body::Incoming;
 use tokio::{sync::Notify, task::spawn_local};
 use tracing::{info, warn};
 
@@ -23,7 +22,7 @@ use super::{
     routes::{self, Operation, Route, Target},
     slowness::Slowness,
 };
-use crate::{factor::totp::TotpParameters, store::Store};
+use crate::{factor::totp::TotpParameters, store::Store, upstream::ClientBody};
 
 /// What every path begins with.
 pub const PREFIX: &str = "/api/v1";
@@ -82,7 +81,7 @@ impl Api {
     /// Answers one request. `certificate` is the name in the client certificate, if one was shown that was verified.
     pub async fn answer(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         peer: SocketAddr,
         certificate: Option<&str>,
     ) -> Response<Bytes> {
@@ -95,7 +94,7 @@ impl Api {
 
     async fn answered(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         peer: SocketAddr,
         certificate: Option<&str>,
     ) -> Result<Response<Bytes>, Problem> {

@@ -3,7 +3,6 @@
 use std::{net::TcpListener, rc::Rc, sync::Arc, time::Instant};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -22,7 +21,7 @@ use crate::{
     step_up::SharedMeter,
     store::Opener,
     telemetry::{AuditLog, RequestRoute, SystemClock},
-    upstream::{BackChannel, Detached, OrphanSender, Pool, TokenServer},
+    upstream::{BackChannel, ClientBody, Detached, OrphanSender, Pool, TokenServer},
 };
 
 /// What a thread is built from.
@@ -81,7 +80,7 @@ impl DataPlane {
         let metrics = shared.audit.metrics().clone();
         let build = move |settings: &Settings| Ok((shared.build(settings)?, settings.listen.clone()));
         let (site, following) = Current::start(settings.clone(), "a data-plane thread", build)?;
-        let answer = move |request: Request<Incoming>, peer| site.get().answer(request, peer);
+        let answer = move |request: Request<ClientBody>, peer| site.get().answer(request, peer);
         let drain_timeout = || settings.borrow().drain_timeout;
         let listening = following.listening;
         listener::serve(listener, backlog, listening, Some(metrics), drain_timeout, stopped, answer).await?;
@@ -95,7 +94,7 @@ impl DataPlane {
 }
 
 impl Site {
-    async fn answer(self: Rc<Self>, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
+    async fn answer(self: Rc<Self>, request: Request<ClientBody>, peer: Peer) -> Response<GatewayBody> {
         match self.portal.as_ref().filter(|portal| portal.serves(request.uri().path())) {
             // Boxed, for it is rare and large.
             Some(portal) => {

@@ -3,7 +3,6 @@
 use std::{cell::Cell, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::{
     sync::watch,
     task::{AbortHandle, spawn_local},
@@ -22,7 +21,7 @@ use crate::{
     headers::client_addr::Peer,
     store::Store,
     telemetry::Metrics,
-    upstream::BackChannel,
+    upstream::{BackChannel, ClientBody},
 };
 
 /// The private listener. It answers until the process ends, so that a drain can be watched.
@@ -113,7 +112,7 @@ async fn serve(
 /// Probes and metrics are for whoever reaches the listener; the API asks who calls.
 async fn answer(
     site: Rc<Site>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     peer: Peer,
     is_stopping: bool,
 ) -> Response<GatewayBody> {

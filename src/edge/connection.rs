@@ -14,7 +14,6 @@ use std::{
 };
 
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink},
@@ -32,6 +31,7 @@ use super::{
     proxy_protocol, respond,
     tls::{ClientName, ServerTls},
 };
+use crate::upstream::ClientBody;
 
 /// How long a connection that was accepted before a stop may take for its first request.
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(1);
@@ -130,7 +130,7 @@ impl<F: Future<Output = ()>> Stop<F> {
 /// Serves it to its end.
 pub(super) async fn serve<S, F>(accepted: Accepted, service: S)
 where
-    S: Fn(Request<Incoming>, Peer) -> F + Clone + 'static,
+    S: Fn(Request<ClientBody>, Peer) -> F + Clone + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
     let Accepted { mut stream, mut peer, settings, clients, mut ending } = accepted;
@@ -200,7 +200,7 @@ async fn serve_tls<S, F>(
     requests: Share,
     service: S,
 ) where
-    S: Fn(Request<Incoming>, Peer) -> F + Clone + 'static,
+    S: Fn(Request<ClientBody>, Peer) -> F + Clone + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
     peer.is_tls = true;

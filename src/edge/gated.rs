@@ -3,7 +3,7 @@
 //! Where withheld tokens are revoked, the flow goes on when its client leaves: what the upstream issues then must
 //! not live on unseen.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http::{
@@ -26,7 +26,7 @@ use crate::{
         passed_flow, refresh_flow, throttled, token_flow,
     },
     store::Store,
-    telemetry::{AuditLog, SystemClock},
+    telemetry::{AuditLog, GrantEnd, GrantKind, SystemClock},
     types::{Secret, limits::DEVICE_LABEL_BYTES_MAX},
     upstream::{OrphanSender, TokenServer},
 };
@@ -96,7 +96,7 @@ impl Gateway {
     }
 
     /// Sends a gated grant through the flow.
-    pub(super) async fn step_up(self: &Rc<Self>, grant: GatedGrant) -> Result<Outcome, GateError> {
+    pub(super) async fn step_up(self: &Rc<Self>, grant: Box<GatedGrant>) -> Result<Outcome, GateError> {
         if !self.orphans.is_on() {
             return token_flow(&self.flow(), grant).await;
         }
@@ -108,10 +108,21 @@ impl Gateway {
     /// Answers what came of a grant. `state` is echoed where a passcode is asked for.
     pub(super) fn answered(
         &self,
-        outcome: Outcome,
+        asked: Asked,
+        outcome: Result<Outcome, GateError>,
         state: Option<&str>,
     ) -> Result<Response<GatewayBody>, Refusal> {
-        match outcome {
+        asked.ended(
+            self,
+            match &outcome {
+                Ok(Outcome::Released(_)) => GrantEnd::Released,
+                Ok(Outcome::Refused(_)) => GrantEnd::Refused,
+                Ok(Outcome::Challenge(_)) => GrantEnd::Challenged,
+                Ok(Outcome::Deny(_)) => GrantEnd::Denied,
+                Err(_) => GrantEnd::Failed,
+            },
+        );
+        match outcome? {
             Outcome::Released(answer) => Ok(answer.map(GatewayBody::from)),
             Outcome::Refused(mut answer) => {
                 // A server may check the password first and refuse for another reason (a scope, say, or consent that
@@ -163,6 +174,22 @@ impl Gateway {
             }
         };
         self.detached.to_the_end(flow, unheard).await.unwrap_or(Err(GateError::Lost))
+    }
+}
+
+/// A grant that was asked for, as the metrics count it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Of which kind.
+    pub(super) kind: GrantKind,
+    /// When its request was there.
+    pub(super) since: Instant,
+}
+
+impl Asked {
+    /// It has ended.
+    pub(super) fn ended(self, gateway: &Gateway, end: GrantEnd) {
+        gateway.audit.metrics().grant_took(self.kind, end, self.since.elapsed());
     }
 }
 

@@ -4,13 +4,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
-use hyper::body::Incoming;
 
 use super::GatewayBody;
 use crate::{
     store::Store,
     telemetry::{METRICS_MEDIA_TYPE, Metrics},
-    upstream::BackChannel,
+    upstream::{BackChannel, ClientBody},
 };
 
 /// What the private listener asks.
@@ -27,7 +26,7 @@ impl Health {
     /// Answers one request: `/healthz` says that the process runs, `/readyz` that it can do its work, and
     /// if not, what is missing. As with the API server of Kubernetes, `?exclude=` leaves out a check: what all gateways
     /// miss at once is no reason to take them all away.
-    pub async fn answer(&self, request: &Request<Incoming>, is_stopping: bool) -> Response<GatewayBody> {
+    pub async fn answer(&self, request: &Request<ClientBody>, is_stopping: bool) -> Response<GatewayBody> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
         }

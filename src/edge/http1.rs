@@ -2,7 +2,7 @@
 //!
 //! Invariants: the head of a request has so long, the wait for it included, and two looks more at the most; a
 //! connection rests, without the buffers of one that is at work, only between two messages, and nothing that was read
-//! is lost by it. One whose last request had a body does not rest: that the body is over is not known here.
+//! is lost by it.
 
 use std::{
     cell::Cell,
@@ -41,15 +41,13 @@ use super::{
     stream::{Signs, Stream},
     tls::ClientName,
 };
+use crate::upstream::ClientBody;
 
 /// How often a connection is looked at, at the least: whether a head is late, and whether it may rest. A timer for each
 /// request would cost each request more.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The same, in parts of the time that a head has.
 const LOOKS_PER_HEAD: u32 = 8;
-/// Bytes in a second that a body has to come with whose request is answered already, so as not to be taken for a head
-/// that is late. It is what uploads have to come with by default; and a head that comes so fast soon ends at its bound.
-const BODY_BYTES_PER_SEC_MIN: u64 = 500;
 /// How long a client may take for the last word.
 const LEFT_WITHIN: Duration = Duration::from_secs(1);
 
@@ -70,22 +68,22 @@ pub(super) async fn serve<T, S, F>(
     service: S,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Fn(Request<Incoming>, Peer) -> F + 'static,
+    S: Fn(Request<ClientBody>, Peer) -> F + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
     let builder = builder(settings);
-    let messages = Rc::<Messages>::default();
+    let mut stream = Stream::new(stream);
+    let messages = Rc::new(Messages::of(&stream));
     let begun = Rc::clone(&messages);
     let mut service = service_fn(move |mut request: Request<Incoming>| {
-        let answering = Answering::begin(&begun, &request);
+        let answering = Open::answer(&begun);
         if let Some(client) = &client {
             request.extensions_mut().insert(client.clone());
         }
-        let response = service(request, peer);
-        async move { Ok::<_, Infallible>(response.await.map(|body| Answer { body, _answering: answering })) }
+        let response = service(request.map(|body| Open::body(&begun, body)), peer);
+        async move { Ok::<_, Infallible>(response.await.map(|body| Answer { body, _open: answering })) }
     });
-    let mut stream = Stream::new(stream);
-    let mut watch = HeadWatch::start(settings.header_timeout, &messages, stream.signs());
+    let mut watch = HeadWatch::start(settings.header_timeout, &messages);
     let mut stop = ending.watch(async move { messages.first.notified().await });
     let mut is_stopping = false;
     loop {
@@ -134,9 +132,7 @@ pub(super) async fn serve<T, S, F>(
         };
         if !goes_on {
             debug!(peer = %peer.address, "a connection was idle, or the head of a request late");
-            // Of a body that was not read to its end, what comes is no head.
-            let is_late =
-                rests_until.is_none() && stream.signs().has_begun() && !watch.messages.had_body.get();
+            let is_late = rests_until.is_none() && stream.signs().has_begun();
             // The client may be gone, or not read.
             let _ = timeout(LEFT_WITHIN, leave(stream, is_late)).await;
             return;
@@ -191,33 +187,50 @@ async fn leave<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, is_late
 }
 
 /// The messages of a connection: which one it is at.
-#[derive(Default)]
 struct Messages {
     first: Notify,
     /// Requests so far; it may wrap around.
     count: Cell<u32>,
-    /// Whether the last one's answer is not over.
-    is_answering: Cell<bool>,
-    /// Whether the last one had a body. Of that it is not known here when it is over.
-    had_body: Cell<bool>,
+    /// What of them is not over: bodies that come, answers that leave.
+    open: Cell<u32>,
+    signs: Arc<Signs>,
 }
 
-/// A request that is being answered, until the last of its answer was handed over.
-struct Answering(Rc<Messages>);
-
-impl Answering {
-    fn begin(messages: &Rc<Messages>, request: &Request<Incoming>) -> Self {
-        messages.first.notify_one();
-        messages.count.set(messages.count.get().wrapping_add(1));
-        messages.is_answering.set(true);
-        messages.had_body.set(!request.body().is_end_stream());
-        Self(Rc::clone(messages))
+impl Messages {
+    fn of<T>(stream: &Stream<T>) -> Self {
+        Self { first: Notify::new(), count: Cell::new(0), open: Cell::new(0), signs: stream.signs() }
     }
 }
 
-impl Drop for Answering {
+/// A body that still comes, or an answer that still leaves.
+struct Open(Rc<Messages>);
+
+impl Open {
+    fn new(messages: &Rc<Messages>) -> Self {
+        messages.open.set(messages.open.get() + 1);
+        Self(Rc::clone(messages))
+    }
+
+    /// The answer to a request that has begun.
+    fn answer(messages: &Rc<Messages>) -> Self {
+        if messages.count.get() == 0 {
+            messages.first.notify_one();
+        }
+        messages.count.set(messages.count.get().wrapping_add(1));
+        Self::new(messages)
+    }
+
+    /// The body of a request.
+    fn body(messages: &Rc<Messages>, body: Incoming) -> ClientBody {
+        if body.is_end_stream() { body.into() } else { ClientBody::holding(body, Self::new(messages)) }
+    }
+}
+
+impl Drop for Open {
     fn drop(&mut self) {
-        self.0.is_answering.set(false);
+        self.0.open.set(self.0.open.get() - 1);
+        // What comes after a body belongs to the next message.
+        self.0.signs.begins();
     }
 }
 
@@ -236,30 +249,23 @@ struct HeadWatch {
     limit: Duration,
     every: Duration,
     messages: Rc<Messages>,
-    signs: Arc<Signs>,
     /// The request that was the last one at the last look.
     count: u32,
-    /// The bytes that had come.
-    bytes_read: u64,
     /// Since when, at the most, the next one is waited for.
     since: Option<Instant>,
 }
 
 impl HeadWatch {
-    fn start(limit: Duration, messages: &Rc<Messages>, signs: Arc<Signs>) -> Self {
+    fn start(limit: Duration, messages: &Rc<Messages>) -> Self {
         let every = LOOK_EVERY.min(limit / LOOKS_PER_HEAD);
         let since = Some(Instant::now());
-        Self { limit, every, messages: Rc::clone(messages), signs, count: 0, bytes_read: 0, since }
+        Self { limit, every, messages: Rc::clone(messages), count: 0, since }
     }
 
     fn look(&mut self) -> Sight {
         let now = Instant::now();
         let (count, messages) = (self.messages.count.get(), &self.messages);
-        let bytes_read = self.signs.bytes_read();
-        let came = bytes_read - std::mem::replace(&mut self.bytes_read, bytes_read);
-        let body_comes = messages.had_body.get()
-            && u128::from(came) * 1000 >= u128::from(BODY_BYTES_PER_SEC_MIN) * self.every.as_millis();
-        if messages.is_answering.get() || self.signs.is_blocked() || body_comes {
+        if messages.open.get() > 0 || messages.signs.is_blocked() {
             self.since = None;
             return Sight::Busy;
         }
@@ -270,7 +276,7 @@ impl HeadWatch {
         let waited = now - since;
         if waited >= self.limit {
             Sight::Late
-        } else if waited >= self.every && !messages.had_body.get() && !self.signs.has_begun() {
+        } else if waited >= self.every && !messages.signs.has_begun() {
             Sight::Idle { late_at: since + self.limit }
         } else {
             Sight::Busy
@@ -281,7 +287,7 @@ impl HeadWatch {
 /// An answer that is being handed over.
 struct Answer {
     body: GatewayBody,
-    _answering: Answering,
+    _open: Open,
 }
 
 impl Body for Answer {

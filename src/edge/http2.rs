@@ -41,6 +41,7 @@ use super::{
     listener::ListenSettings,
     respond,
 };
+use crate::upstream::ClientBody;
 
 /// Bytes of a request's body that a client may send unasked, and of all bodies of a connection: what pass-through
 /// holds for a stalled upstream.
@@ -58,7 +59,7 @@ pub(super) async fn serve<S, F>(
     requests: Share,
     service: S,
 ) where
-    S: Fn(Request<Incoming>, Peer) -> F + 'static,
+    S: Fn(Request<ClientBody>, Peer) -> F + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
     let streams = Rc::new(Streams::default());
@@ -68,7 +69,7 @@ pub(super) async fn serve<S, F>(
             Err(respond::too_many_fields())
         } else if let Some(place) = requests.enter() {
             as_http1(&mut request);
-            Ok((service(request, peer), place))
+            Ok((service(request.map(ClientBody::from), peer), place))
         } else {
             Err(respond::too_many_requests())
         };

@@ -1,19 +1,20 @@
 //! `GET /oauth2/authorize?response_type=token&username=…&password=…`: gated like a password grant where the
 //! configuration says so, and refused everywhere else.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, request::Parts};
 
 use super::{
     Gateway, GatewayBody, Peer,
-    gated::{device, presented},
+    gated::{Asked, device, presented},
     respond::Refusal,
 };
 use crate::{
     oauth::{ImplicitRequest, RequestFault, answer::classify_redirect},
     step_up::GatedGrant,
+    telemetry::GrantKind,
 };
 
 /// Whether a request brings a password to an authorization endpoint.
@@ -26,6 +27,7 @@ pub(super) async fn answer(
     gateway: &Rc<Gateway>,
     mut head: Parts,
     peer: Peer,
+    since: Instant,
 ) -> Result<Response<GatewayBody>, Refusal> {
     let Some(path) = gateway.implicit_path.as_deref().filter(|path| *path == head.uri.path()) else {
         return Err(Refusal::ImplicitNotAllowed);
@@ -45,6 +47,8 @@ pub(super) async fn answer(
     *request.uri_mut() =
         format!("{path}?{}", parsed.encode()).parse().map_err(|_| RequestFault::query_too_long())?;
     *request.headers_mut() = headers;
-    let grant = GatedGrant { claim, presented, device, request, origin, facts, judge: classify_redirect };
-    gateway.answered(gateway.step_up(grant).await?, parsed.state())
+    let judge = classify_redirect;
+    let grant = Box::new(GatedGrant { claim, presented, device, request, origin, facts, judge });
+    let asked = Asked { kind: GrantKind::Implicit, since };
+    gateway.answered(asked, gateway.step_up(grant).await, parsed.state())
 }

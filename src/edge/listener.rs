@@ -13,7 +13,6 @@ use std::{
 };
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpStream,
@@ -29,7 +28,7 @@ use super::{
     connection::{self, Ending},
     tls::ServerTls,
 };
-use crate::{headers::client_addr::TrustedProxies, telemetry::Metrics};
+use crate::{headers::client_addr::TrustedProxies, telemetry::Metrics, upstream::ClientBody};
 
 /// Connections that wait in the kernel for `accept`.
 const BACKLOG: i32 = 1024;
@@ -130,7 +129,7 @@ pub async fn serve<S, F>(
     service: S,
 ) -> io::Result<()>
 where
-    S: Fn(Request<Incoming>, Peer) -> F + Clone + 'static,
+    S: Fn(Request<ClientBody>, Peer) -> F + Clone + 'static,
     F: Future<Output = Response<GatewayBody>> + 'static,
 {
     let listener = tokio::net::TcpListener::from_std(listener)?;

@@ -12,7 +12,7 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 
 use super::{Gateway, GatewayBody, Peer, tunnel, watch::Watch};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
         set_forwarded,
     },
     oauth::tripwire::Tripped,
-    upstream::{ContinueGate, Progress, UploadFault, UpstreamBody, UpstreamError},
+    upstream::{ClientBody, ContinueGate, Progress, UploadFault, UpstreamBody, UpstreamError},
 };
 
 /// Why a request was not passed through.
@@ -48,7 +48,7 @@ impl Gateway {
     /// Passes one request through.
     pub(super) async fn relay(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<ClientBody>,
         peer: Peer,
     ) -> Result<Response<GatewayBody>, PassThroughError> {
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
@@ -181,7 +181,7 @@ fn origin_form(target: &Uri) -> Uri {
     target.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()
 }
 
-fn expects_continue(head: &Parts, body: &Incoming) -> bool {
+fn expects_continue(head: &Parts, body: &ClientBody) -> bool {
     !body.is_end_stream()
         && head
             .headers

@@ -9,6 +9,7 @@ use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, PRAGMA, RETRY_AFTER},
 };
+use serde::Serialize;
 
 use super::{GatewayBody, Messages, PassThroughError};
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
 /// The header that asks for a passcode, and that carries it.
 pub(super) const X_DRUPAL_TFA: HeaderName = HeaderName::from_static("x-drupal-tfa");
 const SCHEMES: HeaderValue = HeaderValue::from_static("required, schemes=totp");
+
+/// Headers of an answer of our own, with those that the server adds.
+const HEADERS: usize = 8;
 
 /// Seconds after which a client may try again when something behind the gateway is out of order.
 pub(super) const RETRY_AFTER_OUTAGE_SECS: u64 = 5;
@@ -180,11 +184,7 @@ pub(super) fn challenged(
     state: Option<&str>,
     messages: &Messages,
 ) -> Response<GatewayBody> {
-    let mut body =
-        serde_json::json!({ "error": "invalid_grant", "error_description": messages.text(challenge) });
-    if let (Some(state), Some(members)) = (state, body.as_object_mut()) {
-        members.insert("state".into(), state.into());
-    }
+    let body = ErrorBody { error: "invalid_grant", error_description: &messages.text(challenge), state };
     let response = json(StatusCode::UNAUTHORIZED, &body);
     let response = with_header(response, X_DRUPAL_TFA, SCHEMES);
     match challenge {
@@ -303,7 +303,23 @@ fn unavailable(description: &str) -> Response<GatewayBody> {
 }
 
 fn error(status: StatusCode, code: &str, description: &str) -> Response<GatewayBody> {
-    json(status, &serde_json::json!({ "error": code, "error_description": description }))
+    json(status, &ErrorBody { error: code, error_description: description, state: None })
+}
+
+/// What a client is told (RFC 6749 section 5.2).
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    error_description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a str>,
+}
+
+impl ErrorBody<'_> {
+    fn to_json(&self) -> String {
+        // It is made of texts, which JSON has a place for.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// The whole answer on a connection that has no HTTP to carry one, and is closed after it.
@@ -315,7 +331,7 @@ pub(super) fn raw(
 ) -> Vec<u8> {
     let reason = status.canonical_reason().unwrap_or_default();
     let retry_after = retry_after_secs.map_or_else(String::new, |secs| format!("Retry-After: {secs}\r\n"));
-    let body = serde_json::json!({ "error": code, "error_description": description }).to_string();
+    let body = ErrorBody { error: code, error_description: description, state: None }.to_json();
     format!(
         "HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\
         Pragma: no-cache\r\n{retry_after}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -325,10 +341,11 @@ pub(super) fn raw(
     .into_bytes()
 }
 
-fn json(status: StatusCode, body: &serde_json::Value) -> Response<GatewayBody> {
-    let mut response = Response::new(GatewayBody::from(Bytes::from(body.to_string())));
+fn json(status: StatusCode, body: &ErrorBody<'_>) -> Response<GatewayBody> {
+    let mut response = Response::new(GatewayBody::from(Bytes::from(body.to_json())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));

@@ -3,7 +3,6 @@
 use std::{rc::Rc, time::Instant};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 use super::{
@@ -18,7 +17,7 @@ use crate::{
     policy::{AddressRule, Enforcement, grants::GrantRules, rules::Rules},
     store::Store,
     telemetry::{AuditLog, Metrics, RequestRoute, SystemClock},
-    upstream::{Detached, OrphanSender, Pool, TokenServer},
+    upstream::{ClientBody, Detached, OrphanSender, Pool, TokenServer},
 };
 
 /// All that one runtime thread needs to answer requests. Nothing in it is shared with other threads.
@@ -71,7 +70,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers one request.
-    pub async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: Peer) -> Response<GatewayBody> {
+    pub async fn answer(self: &Rc<Self>, request: Request<ClientBody>, peer: Peer) -> Response<GatewayBody> {
         let (started, metrics) = (Instant::now(), self.audit.metrics());
         let parent = metrics.parent(request.headers());
         metrics.requests_under_way(1);
@@ -83,8 +82,10 @@ impl Gateway {
             None => Err(Refusal::Overloaded),
             Some(_under_way) => match door {
                 // Boxed: a connection holds the room for its largest answer while it is idle, too.
-                Door::Token => Box::pin(token_endpoint::answer(self, request, peer)).await,
-                Door::Implicit => Box::pin(implicit::answer(self, request.into_parts().0, peer)).await,
+                Door::Token => Box::pin(token_endpoint::answer(self, request, peer, started)).await,
+                Door::Implicit => {
+                    Box::pin(implicit::answer(self, request.into_parts().0, peer, started)).await
+                }
                 Door::None => Err(Refusal::Disguised),
                 Door::PassThrough => self.relay(request, peer).await.map_err(Refusal::from),
             },
@@ -98,7 +99,7 @@ impl Gateway {
         response
     }
 
-    fn door(&self, request: &Request<Incoming>) -> Door {
+    fn door(&self, request: &Request<ClientBody>) -> Door {
         let uri = request.uri();
         match self.endpoint.route(uri.path(), uri.query()) {
             Route::Token => Door::Token,

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
 };
@@ -25,20 +25,19 @@ pub(super) struct Stream<T> {
 /// good for every thread; there is only one.
 #[derive(Debug, Default)]
 pub(super) struct Signs {
-    bytes_read: AtomicU64,
     has_begun: AtomicBool,
     is_blocked: AtomicBool,
 }
 
 impl Signs {
-    /// Bytes that have come so far.
-    pub(super) fn bytes_read(&self) -> u64 {
-        self.bytes_read.load(Relaxed)
-    }
-
-    /// Whether something has come since the last answer.
+    /// Whether something of the next message has come.
     pub(super) fn has_begun(&self) -> bool {
         self.has_begun.load(Relaxed)
+    }
+
+    /// What comes from now on is the next message.
+    pub(super) fn begins(&self) {
+        self.has_begun.store(false, Relaxed);
     }
 
     /// Whether something that was written has not left yet.
@@ -86,10 +85,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
             self.unread.advance(length);
             Poll::Ready(Ok(()))
         };
-        let length = buf.filled().len() - before;
-        if length > 0 {
+        if buf.filled().len() > before {
             self.signs.has_begun.store(true, Relaxed);
-            self.signs.bytes_read.fetch_add(length as u64, Relaxed);
         }
         polled
     }
@@ -97,7 +94,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.signs.has_begun.store(false, Relaxed);
+        self.signs.begins();
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.wrote(polled)
     }
@@ -117,7 +114,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.signs.has_begun.store(false, Relaxed);
+        self.signs.begins();
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         self.wrote(polled)
     }

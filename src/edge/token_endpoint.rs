@@ -3,7 +3,10 @@
 //! Invariants: no request reaches the upstream's token endpoint but the canonical one made here; the
 //! passcode never does; a password grant's answer leaves only by way of [`token_flow`](crate::step_up::token_flow).
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{
@@ -12,11 +15,10 @@ use http::{
     request::Parts,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
 
 use super::{
     Gateway, GatewayBody, Peer,
-    gated::{device, presented},
+    gated::{Asked, device, presented},
     pass_through::effective_host,
     respond::Refusal,
 };
@@ -25,7 +27,9 @@ use crate::{
     oauth::{RequestFault, TokenRequest, answer::classify, forward},
     policy::grants::GrantRule,
     step_up::{GatedGrant, RefreshGrant},
+    telemetry::{GrantEnd, GrantKind},
     types::{Secret, limits::TOKEN_REQUEST_BYTES_MAX},
+    upstream::ClientBody,
 };
 
 /// Bytes of a name of 253 characters (RFC 1035 section 2.3.4) and a port, in any encoding.
@@ -34,8 +38,9 @@ const HOST_BYTES_MAX: usize = 512;
 /// Answers a request at the token endpoint.
 pub(super) async fn answer(
     gateway: &Rc<Gateway>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     peer: Peer,
+    since: Instant,
 ) -> Result<Response<GatewayBody>, Refusal> {
     if request.method() != Method::POST {
         return Err(Refusal::TokenMethodNotAllowed);
@@ -56,26 +61,39 @@ pub(super) async fn answer(
     let (presented, device) = (presented(&head.headers), device(&head.headers));
     let facts = gateway.facts(&head.headers, parsed.client(&head.headers), parsed.scope(), peer);
     let request = canonical(gateway, &mut head, &parsed, peer)?;
+    let asked = Asked { kind: kind(parsed.grant_type()), since };
     match rule {
         GrantRule::Refused => Err(Refusal::GrantNotAllowed),
-        GrantRule::Passed => gateway.pass(request).await,
+        GrantRule::Passed => {
+            let answered = gateway.pass(request).await;
+            asked.ended(gateway, if answered.is_ok() { GrantEnd::Passed } else { GrantEnd::Failed });
+            answered
+        }
         GrantRule::EnrolledAfter => {
             let refresh_token = Secret::new(parsed.refresh_token()?.to_owned());
             let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
             let grant = RefreshGrant { refresh_token, request, origin, facts };
-            let outcome = Box::pin(gateway.refresh(grant)).await?;
-            gateway.answered(outcome, None)
+            gateway.answered(asked, Box::pin(gateway.refresh(grant)).await, None)
         }
         GrantRule::Gated => {
             let claim = gateway.claim(parsed.username()?)?;
             let origin = gateway.origin(request.headers(), parsed.client_id(), parsed.client_secret());
-            let grant = GatedGrant { claim, presented, device, request, origin, facts, judge: classify };
-            gateway.answered(gateway.step_up(grant).await?, parsed.state())
+            let judge = classify;
+            let grant = Box::new(GatedGrant { claim, presented, device, request, origin, facts, judge });
+            gateway.answered(asked, gateway.step_up(grant).await, parsed.state())
         }
     }
 }
 
-async fn read(body: Incoming, limit: Duration) -> Result<Bytes, Refusal> {
+fn kind(grant_type: &str) -> GrantKind {
+    match grant_type {
+        "password" => GrantKind::Password,
+        "refresh_token" => GrantKind::RefreshToken,
+        _ => GrantKind::Other,
+    }
+}
+
+async fn read(body: ClientBody, limit: Duration) -> Result<Bytes, Refusal> {
     let whole = Limited::new(body, TOKEN_REQUEST_BYTES_MAX).collect();
     match tokio::time::timeout(limit, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

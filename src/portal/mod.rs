@@ -17,7 +17,6 @@ use std::{rc::Rc, time::Duration};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 use self::{
@@ -41,7 +40,7 @@ use crate::{
     store::Store,
     telemetry::{AuditLog, SystemClock},
     types::{SubjectId, limits::PORTAL_FORM_BYTES_MAX},
-    upstream::{Detached, OrphanSender, TokenServer},
+    upstream::{ClientBody, Detached, OrphanSender, TokenServer},
 };
 
 /// All that one runtime thread needs to serve the pages.
@@ -95,7 +94,7 @@ impl Portal {
     }
 
     /// Answers a request for one of the pages.
-    pub async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Bytes> {
+    pub async fn answer(self: &Rc<Self>, request: Request<ClientBody>, peer: Peer) -> Response<Bytes> {
         let is_head = request.method() == Method::HEAD;
         let mut response = match self.try_answer(request, peer).await {
             Ok(response) => response,
@@ -109,7 +108,7 @@ impl Portal {
 
     async fn try_answer(
         self: &Rc<Self>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         peer: Peer,
     ) -> Result<Response<Bytes>, Failure> {
         let (head, body) = request.into_parts();
@@ -170,7 +169,7 @@ impl Portal {
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Failure> {
+async fn read(body: ClientBody) -> Result<Bytes, Failure> {
     let whole = Limited::new(body, PORTAL_FORM_BYTES_MAX).collect();
     match tokio::time::timeout(FORM_TIMEOUT, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

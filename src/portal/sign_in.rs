@@ -91,7 +91,7 @@ impl Portal {
     }
 
     /// Signs in. Where tokens are revoked, one that the upstream issues for somebody who has left is still seen to.
-    async fn sign_in_to_the_end(self: &Rc<Self>, grant: GatedGrant) -> Result<SignIn, GateError> {
+    async fn sign_in_to_the_end(self: &Rc<Self>, grant: Box<GatedGrant>) -> Result<SignIn, GateError> {
         if !self.orphans.is_on() {
             return sign_in_flow(&self.flow(), grant).await;
         }
@@ -148,7 +148,7 @@ impl Portal {
         password: &str,
         code: &str,
         peer: Peer,
-    ) -> Result<GatedGrant, Failure> {
+    ) -> Result<Box<GatedGrant>, Failure> {
         let claim = if self.token_server.tells_owners() { Claim::OfToken } else { Claim::Name(typed) };
         let presented = if code.trim().is_empty() {
             Presented::Nothing
@@ -213,7 +213,7 @@ impl Portal {
             trace_id: TraceId::of(&head.headers),
         };
         let device = DeviceRequest::default();
-        Ok(GatedGrant { claim, presented, device, request, origin, facts, judge: classify })
+        Ok(Box::new(GatedGrant { claim, presented, device, request, origin, facts, judge: classify }))
     }
 }
 

@@ -126,10 +126,11 @@ pub enum GateError {
     Lost,
 }
 
-/// Sends a gated grant upstream and says what may leave.
+/// Sends a gated grant upstream and says what may leave. The grant is boxed, for each future that it is handed on to
+/// would hold it twice.
 pub async fn token_flow<S, U, C, A, O>(
     flow: &Flow<'_, S, U, C, A, O>,
-    grant: GatedGrant,
+    mut grant: Box<GatedGrant>,
 ) -> Result<Outcome, GateError>
 where
     S: EnrolmentStore + AttemptLedger + Fingerprints + RefreshRegistry + DeviceStore,
@@ -138,7 +139,6 @@ where
     A: Audit,
     O: Orphans,
 {
-    let mut grant = grant;
     let (device, facts) = (std::mem::take(&mut grant.device), std::mem::take(&mut grant.facts));
     let client_id = facts.client_id.as_deref();
     let Judged { withheld, subject, rule, cleared } = match flow.judge(grant, &facts, Purpose::Token).await? {
@@ -234,11 +234,11 @@ where
     /// Sends a grant upstream, and judges what comes back.
     pub(super) async fn judge(
         &self,
-        grant: GatedGrant,
+        grant: Box<GatedGrant>,
         facts: &GrantFacts,
         purpose: Purpose,
     ) -> Result<Asked<'f, 'f, O>, GateError> {
-        let GatedGrant { claim, presented, device: _, request, origin, facts: _, judge } = grant;
+        let GatedGrant { claim, presented, device: _, request, origin, facts: _, judge } = *grant;
         let asked = match &claim {
             Claim::Name(_) => HeaderMap::new(),
             Claim::OfToken => request.headers().clone(),

@@ -36,7 +36,7 @@ pub enum SignIn {
 /// change factors. Who has none yet gets in without one, to set one up.
 pub async fn sign_in_flow<S, U, C, A, O>(
     flow: &Flow<'_, S, U, C, A, O>,
-    mut grant: GatedGrant,
+    mut grant: Box<GatedGrant>,
 ) -> Result<SignIn, GateError>
 where
     S: EnrolmentStore + AttemptLedger + Fingerprints,

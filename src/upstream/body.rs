@@ -1,6 +1,7 @@
 //! Bodies on their way up and down. They stream frame by frame, trailers included.
 
 use std::{
+    any::Any,
     future::Future as _,
     pin::Pin,
     sync::{
@@ -21,6 +22,53 @@ use super::{
     pool::{Lease, TunnelPlace},
 };
 use crate::headers::drop_ambiguous_names;
+
+/// The body of a client's request. Until it was read to its end, or is not wanted any more, it holds what its
+/// connection has it hold.
+#[derive(Debug)]
+pub struct ClientBody {
+    body: Incoming,
+    held: Option<Box<dyn Any>>,
+}
+
+impl ClientBody {
+    /// One that holds something.
+    pub fn holding(body: Incoming, held: impl Any) -> Self {
+        Self { body, held: Some(Box::new(held)) }
+    }
+}
+
+impl From<Incoming> for ClientBody {
+    fn from(body: Incoming) -> Self {
+        Self { body, held: None }
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        // Where the length was said, the end is known with the last piece. The server tells of it only later, if an
+        // answer has overtaken the body: with the next request.
+        if self.body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+            self.held = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 /// How long a client that wants to be told to go on waits for an upstream that does not say so.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -80,13 +128,13 @@ pub struct UpstreamBody(Kind);
 #[derive(Debug)]
 enum Kind {
     Full(Option<Bytes>),
-    Client(Incoming, Progress),
+    Client(ClientBody, Progress),
     Gated(Box<Gated>),
 }
 
 #[derive(Debug)]
 struct Gated {
-    body: Incoming,
+    body: ClientBody,
     progress: Progress,
     gate: ContinueGate,
     timeout: Pin<Box<Sleep>>,
@@ -104,12 +152,12 @@ impl UpstreamBody {
     }
 
     /// A client's body, streamed.
-    pub const fn client(body: Incoming, progress: Progress) -> Self {
+    pub const fn client(body: ClientBody, progress: Progress) -> Self {
         Self(Kind::Client(body, progress))
     }
 
     /// A client's body, streamed when the gate opens.
-    pub fn gated(body: Incoming, progress: Progress, gate: ContinueGate) -> Self {
+    pub fn gated(body: ClientBody, progress: Progress, gate: ContinueGate) -> Self {
         let timeout = Box::pin(sleep(CONTINUE_TIMEOUT));
         Self(Kind::Gated(Box::new(Gated { body, progress, gate, timeout })))
     }
@@ -172,7 +220,7 @@ impl Gated {
 }
 
 fn poll_client(
-    body: &mut Incoming,
+    body: &mut ClientBody,
     progress: &Progress,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {

@@ -21,7 +21,7 @@ mod token_server;
 mod url;
 
 pub use back_channel::BackChannel;
-pub use body::{AnswerBody, ContinueGate, UpstreamBody};
+pub use body::{AnswerBody, ClientBody, ContinueGate, UpstreamBody};
 pub use client_credentials::ClientCredentials;
 pub use client_tls::{ClientTls, ClientTlsFault};
 pub use detached::Detached;

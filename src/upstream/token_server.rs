@@ -99,8 +99,8 @@ impl TokenServer {
 }
 
 impl TokenUpstream for TokenServer {
-    async fn send(&self, request: Request<Bytes>) -> Result<UpstreamAnswer, UpstreamFault> {
-        TokenUpstream::send(&self.pool, request).await
+    fn send(&self, request: Request<Bytes>) -> impl Future<Output = Result<UpstreamAnswer, UpstreamFault>> {
+        TokenUpstream::send(&self.pool, request)
     }
 }
 

@@ -45,8 +45,8 @@ fn data(name: &str) -> PathBuf {
 #[test]
 fn somebody_who_waits_sees_how_much_of_the_file_is_left() {
     let stage = Stage::serving(StoreKind::Embedded);
-    let rows: String = (0..200).map(|n| format!("u{n},{SECRET}\n")).collect();
-    let people = file(&stage, "people.csv", format!("subject,secret\n{rows}"));
+    let rows: Vec<String> = (0..200).map(|n| format!("u{n},{SECRET}")).collect();
+    let people = file(&stage, "people.csv", format!("subject,secret\n{}\n", rows.join("\n")));
     stage.config.write();
     let config = stage.config.dir().join("gateway.toml");
     let line = format!("{BINARY} import --format csv {people} --config {}", config.display());
