@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     io,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 use http_body_util::BodyExt as _;
@@ -24,6 +24,8 @@ const HEAD_WITHIN: Duration = Duration::from_secs(30);
 struct Probe {
     inner: DuplexStream,
     room: Arc<AtomicUsize>,
+    /// Its end hangs, as that of TLS does while the client reads nothing.
+    hangs: Arc<AtomicBool>,
 }
 
 impl AsyncRead for Probe {
@@ -47,6 +49,9 @@ impl AsyncWrite for Probe {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.hangs.load(Relaxed) {
+            return Poll::Pending;
+        }
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
@@ -55,6 +60,7 @@ impl AsyncWrite for Probe {
 struct Stage {
     client: DuplexStream,
     room: Arc<AtomicUsize>,
+    hangs: Arc<AtomicBool>,
     /// The targets that were asked for.
     asked: Rc<RefCell<Vec<String>>>,
     stop: watch::Sender<bool>,
@@ -65,8 +71,8 @@ impl Stage {
     fn set() -> Self {
         let (client, inner) = duplex(64 * 1024);
         let (stop, stopped) = watch::channel(false);
-        let stage = Self { client, room: Arc::default(), asked: Rc::default(), stop };
-        let probe = Probe { inner, room: Arc::clone(&stage.room) };
+        let stage = Self { client, room: Arc::default(), hangs: Arc::default(), asked: Rc::default(), stop };
+        let probe = Probe { inner, room: Arc::clone(&stage.room), hangs: Arc::clone(&stage.hangs) };
         let asked = Rc::clone(&stage.asked);
         spawn_local(async move {
             let settings = ListenSettings { header_timeout: HEAD_WITHIN, ..ListenSettings::default() };
@@ -272,4 +278,26 @@ fn a_stop_ends_a_connection_that_rests() {
         assert_eq!(stage.end().await, "");
         assert_eq!(start.elapsed(), Duration::ZERO);
     });
+}
+
+/// Or else it would serve on, and whoever stops would wait for it.
+#[test]
+fn a_connection_whose_end_hangs_does_not_rest() {
+    for closes in [false, true] {
+        test(async |mut stage| {
+            stage.hangs.store(true, Relaxed);
+            if closes {
+                stage.send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").await;
+                stage.answer().await;
+            } else {
+                stage.ask().await;
+                stage.stop.send(true).unwrap();
+            }
+            sleep(5 * LOOK_EVERY).await;
+            assert!(!stage.rests());
+            stage.send(GET).await;
+            sleep(5 * LOOK_EVERY).await;
+            assert_eq!(stage.asked.borrow().len(), 1);
+        });
+    }
 }
