@@ -159,6 +159,9 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
     }
 }
 
+/// Answers of a connection of which it is looked which ones are over, however few are under way.
+const ANSWERS_MIN: usize = 32;
+
 /// When the last piece of an answer was offered that the client has not taken yet.
 type Offered = Cell<Option<Instant>>;
 
@@ -182,6 +185,15 @@ impl Streams {
         self.stuck_since().map_or(limit, |since| limit.saturating_sub(since.elapsed()))
     }
 
+    /// An answer more. Those that are over go when they are the most: a connection may serve any number of requests.
+    fn add(&self, offered: &Rc<Offered>) {
+        let mut answers = self.answers.borrow_mut();
+        if answers.len() >= ANSWERS_MIN.max(2 * self.count.get()) {
+            answers.retain(|answer| answer.strong_count() > 0);
+        }
+        answers.push(Rc::downgrade(offered));
+    }
+
     fn stuck_since(&self) -> Option<Instant> {
         if self.count.get() == 0 {
             return Some(self.idle_since.get());
@@ -203,7 +215,7 @@ impl Open {
 
     fn over(self, body: GatewayBody, place: Option<Place>) -> Watched {
         let offered = Rc::new(Offered::default());
-        self.0.answers.borrow_mut().push(Rc::downgrade(&offered));
+        self.0.add(&offered);
         Watched { body, offered, _open: self, _place: place }
     }
 }
@@ -249,6 +261,19 @@ impl Body for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_answers_that_are_over() {
+        let streams = Rc::new(Streams::default());
+        let answer = || Open::new(&streams).over(GatewayBody::from(Bytes::from_static(b"ok")), None);
+        let open: Vec<Watched> = (0..100).map(|_| answer()).collect();
+        (0..10_000).for_each(|_| drop(answer()));
+        assert!((100..=202).contains(&streams.answers.borrow().len()));
+        drop(open);
+        drop(answer());
+        assert!(streams.answers.borrow().len() <= ANSWERS_MIN);
+        assert_eq!(streams.count.get(), 0);
+    }
 
     #[test]
     fn a_cookie_in_pieces_is_put_together() {

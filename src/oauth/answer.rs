@@ -41,7 +41,9 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
     if encoded {
         return Answer::Unclear("it has a Content-Encoding, though none was accepted");
     }
-    let json = serde_json::from_slice::<Document>(body).ok();
+    // As a text, and not piece by piece: what is UTF-8 need not be asked for each member.
+    let text = std::str::from_utf8(body).ok();
+    let json = text.and_then(|text| serde_json::from_str::<Document>(text).ok());
     if json.is_some_and(|document| document.holds_credentials) {
         return Answer::Token;
     }
@@ -55,7 +57,7 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
     }
     // Some servers refuse with a 200 (RFC 6749 section 5.2 wants a 400): the body says so.
     // An empty one is a wrapper's way to say that all is well.
-    let json = serde_json::from_slice::<Value>(body).ok();
+    let json = text.and_then(|text| serde_json::from_str::<Value>(text).ok());
     let error = json.as_ref().and_then(|json| json.get("error")?.as_str());
     if error.is_some_and(|error| !error.trim().is_empty()) {
         return Answer::Refusal;
@@ -256,6 +258,10 @@ mod tests {
     fn what_cannot_be_read_is_unclear() {
         assert!(matches!(judge(200, "<html>hello</html>"), Answer::Unclear(_)));
         assert!(matches!(judge(302, ""), Answer::Unclear(_)));
+        assert!(matches!(
+            classify(StatusCode::OK, &HeaderMap::new(), b"{\"error\":\"\xff\"}"),
+            Answer::Unclear(_)
+        ));
         let mut gzip = HeaderMap::new();
         gzip.insert(CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
         assert!(matches!(classify(StatusCode::BAD_REQUEST, &gzip, b"\x1f\x8b"), Answer::Unclear(_)));

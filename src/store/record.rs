@@ -4,6 +4,8 @@
 //! whoever can write to the store can neither move it nor lower its parameters; a record that does not read
 //! or does not open is an error that names the factor, and is never passed over.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::envelope;
@@ -22,19 +24,24 @@ const VERSION: u8 = 1;
 /// The fields, in the order of `docs/redis.md`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct Record<'a> {
     v: u8,
-    r#type: String,
-    alg: String,
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    alg: Cow<'a, str>,
     digits: u8,
     period: u32,
     skew: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     label: Option<String>,
     enrolled_at: u64,
-    kid: String,
-    nonce: String,
-    sealed: String,
+    #[serde(borrow)]
+    kid: Cow<'a, str>,
+    #[serde(borrow)]
+    nonce: Cow<'a, str>,
+    #[serde(borrow)]
+    sealed: Cow<'a, str>,
 }
 
 /// Whether a factor counts.
@@ -84,8 +91,8 @@ pub(super) fn seal(
         label: described.label,
         enrolled_at: new.enrolled_at.as_secs(),
         kid: sealed.key_id.as_str().into(),
-        nonce: data_encoding::BASE64.encode(&sealed.nonce),
-        sealed: data_encoding::BASE64.encode(&sealed.ciphertext),
+        nonce: data_encoding::BASE64.encode(&sealed.nonce).into(),
+        sealed: data_encoding::BASE64.encode(&sealed.ciphertext).into(),
     };
     serde_json::to_string(&record).map_err(|error| StoreError::Failed(error.into()))
 }
@@ -131,8 +138,10 @@ pub(super) fn malformed(factor: &str, rule: &'static str) -> StoreError {
 
 fn read(id: &FactorId, record: &[u8]) -> Result<(Described, Sealed), StoreError> {
     let fault = |rule| malformed(id.as_str(), rule);
-    let record: Record =
-        serde_json::from_slice(record).map_err(|_| fault("it must be the JSON of docs/redis.md"))?;
+    let not_json = || fault("it must be the JSON of docs/redis.md");
+    // As a text, and not piece by piece: what is UTF-8 need not be asked for each member.
+    let text = std::str::from_utf8(record).map_err(|_| not_json())?;
+    let record: Record<'_> = serde_json::from_str(text).map_err(|_| not_json())?;
     if record.v != VERSION || record.r#type != "totp" {
         return Err(fault("v must be 1 and type must be 'totp': a newer gateway may have written it"));
     }
@@ -208,7 +217,9 @@ mod tests {
         let (subject, id, record) = record(Some("phone"));
         let factor = open(&ring(), &subject, &id, State::Active, record.as_bytes()).unwrap();
         assert_eq!(factor.totp.expose_secret(), [9; 20]);
-        assert_eq!((factor.label.as_deref(), factor.id), (Some("phone"), id));
+        assert_eq!((factor.label.as_deref(), &factor.id), (Some("phone"), &id));
+        let escaped = record.replace("SHA1", r"\u0053HA1").replace(r#""totp""#, r#""\u0074otp""#);
+        assert!(open(&ring(), &subject, &id, State::Active, escaped.as_bytes()).is_ok(), "{escaped}");
         assert!(!record.contains("CQkJ"), "{record}");
     }
 
@@ -232,6 +243,7 @@ mod tests {
             ("\"v\":1,", "\"v\":2,"),
             ("\"v\":1,", "\"v\":1,\"extra\":1,"),
             ("\"kid\":\"k1\"", "\"kid\":\"k2\""),
+            ("\"kid\":\"k1\"", "\"kid\":1"),
         ] {
             let altered = record.replace(from, to);
             assert_ne!(altered, record, "{from}");
