@@ -1,6 +1,7 @@
 //! Where audit events go, and who watches over challenges that nobody meets.
 //!
-//! Invariant: of who has met a challenge at another gateway on the same store nothing is told.
+//! Invariant: of who has met a challenge with an authenticator's code at another gateway on the same store nothing is
+//! told.
 
 use std::{
     rc::Rc,
@@ -18,7 +19,7 @@ use tracing::warn;
 use super::AppError;
 use crate::{
     config::Settings,
-    step_up::{Clock as _, EnrolmentRegistry as _},
+    step_up::{Clock as _, EnrolmentRegistry as _, StoreError},
     store::Store,
     telemetry::{
         AuditLog, AuditTarget, ChallengeNews, Challenges, EventSender, Metrics, OpenChallenges, SystemClock,
@@ -118,21 +119,25 @@ async fn watch(mut news: mpsc::Receiver<ChallengeNews>, after: Duration, store: 
             continue;
         }
         looked = Instant::now();
-        for (subject, Challenges { since, count }) in challenges.take_abandoned(SystemClock.now()) {
-            if !was_met(&store, &subject, since).await {
-                audit.abandoned(&subject, count, since);
+        for (subject, abandoned) in challenges.take_abandoned(SystemClock.now()) {
+            let Challenges { since, count } = abandoned;
+            match was_met(&store, &subject, since).await {
+                Ok(true) => {}
+                Ok(false) => audit.abandoned(&subject, count, since),
+                // The store says it another time.
+                Err(_) => challenges.put_back(subject, abandoned),
             }
         }
     }
 }
 
-/// Whether the store knows of a code that was accepted since: by another gateway, say.
-async fn was_met(store: &Store, subject: &SubjectId, since: UnixTime) -> bool {
-    store.status(subject).await.is_ok_and(|status| {
-        let parameters = |id: &str| status.factors.iter().find(|factor| factor.id == id)?.parameters;
-        status.ledger.used.iter().any(|(factor, used)| {
-            let window_secs = parameters(factor.as_str()).map_or(0, |of| of.window_secs());
-            used.accepted_at(window_secs) >= since
-        })
-    })
+/// Whether the store knows of a code of an authenticator that was accepted since: by another gateway, say. Of recovery
+/// codes and devices it does not know when they were.
+async fn was_met(store: &Store, subject: &SubjectId, since: UnixTime) -> Result<bool, StoreError> {
+    let status = store.status(subject).await?;
+    let parameters = |id: &str| status.factors.iter().find(|factor| factor.id == id)?.parameters;
+    Ok(status.ledger.used.iter().any(|(factor, used)| {
+        let window_secs = parameters(factor.as_str()).map_or(0, |of| of.window_secs());
+        used.accepted_at(window_secs) >= since
+    }))
 }

@@ -115,14 +115,19 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
             match outcome {
                 RowOutcome::Bad(bad) => say(bad, &progress, arguments.json),
                 // Under which names people would be found is what there is to check.
-                RowOutcome::Imported(row) if arguments.dry_run => would(row, "import", arguments.json),
-                RowOutcome::AlreadyThere(row) if arguments.dry_run => would(row, "leave", arguments.json),
+                RowOutcome::Imported(row) if arguments.dry_run => {
+                    progress.print(&would(row, "import", arguments.json))
+                }
+                RowOutcome::AlreadyThere(row) if arguments.dry_run => {
+                    progress.print(&would(row, "leave", arguments.json))
+                }
                 RowOutcome::Imported(_) | RowOutcome::AlreadyThere(_) => {}
             }
         };
         let summary = admin.import(stream.take_until(ctrl_c), rehearsal, told).await?;
         Ok((summary, reader))
     })?;
+    drop(progress);
     sum_up(&summary, arguments, stopped.get());
     if stopped.get() {
         return Err(CliError::Said("stopped; a further run does the rest".into()));
@@ -206,27 +211,24 @@ fn read(rows: Rows) -> (impl Stream<Item = Row>, JoinHandle<()>) {
 }
 
 /// What would be done with a row, and under which name.
-fn would(row: &DoneRow, action: &str, json: bool) {
+fn would(row: &DoneRow, action: &str, json: bool) -> String {
     let DoneRow { line, name } = row;
     let folded = fold_username(name).ok();
     let subject = folded.as_ref().map(SubjectId::as_str);
     if json {
-        println!(
-            "{}",
-            serde_json::json!({ "line": line, "name": name, "subject": subject, "would": action })
-        );
-        return;
+        return serde_json::json!({ "line": line, "name": name, "subject": subject, "would": action })
+            .to_string();
     }
     let what = if action == "import" { "would be imported" } else { "is there already" };
     let kept = subject.filter(|subject| *subject != name).map(|subject| format!(", as {subject}"));
-    println!("line {line}: {} {what}{}", name.escape_debug(), kept.unwrap_or_default());
+    format!("line {line}: {} {what}{}", name.escape_debug(), kept.unwrap_or_default())
 }
 
 fn say(bad: &BadRow, progress: &Progress, json: bool) {
     let BadRow { line, subject, reason } = bad;
     if json {
-        println!("{}", serde_json::json!({ "line": line, "subject": subject, "problem": reason }));
-        return;
+        let problem = serde_json::json!({ "line": line, "subject": subject, "problem": reason });
+        return progress.print(&problem.to_string());
     }
     // A name from a file may hold anything, control characters of terminals too.
     let of = subject.as_ref().map(|subject| format!(" ({})", subject.escape_debug())).unwrap_or_default();

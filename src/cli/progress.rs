@@ -48,6 +48,11 @@ impl Progress {
         self.bar.set_message(format!("{done} {}", self.what));
     }
 
+    /// Prints something on standard output without disturbing the line.
+    pub(super) fn print(&self, line: &str) {
+        self.bar.suspend(|| println!("{line}"));
+    }
+
     /// Says something on standard error without disturbing the line.
     pub(super) fn say(&self, line: &str) {
         self.bar.suspend(|| eprintln!("{line}"));

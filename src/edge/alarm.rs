@@ -2,11 +2,13 @@
 
 use std::{pin::Pin, task::Context, time::Duration};
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::{
+    task::coop::has_budget_remaining,
+    time::{Instant, Sleep, sleep},
+};
 
 /// A timer that costs next to nothing while it has not gone off: its waker is registered once for each time it is
-/// set. Whoever asks for it has to be the same task each time, and to ask first in its turn: a task that has used up
-/// its turn gets no waker registered.
+/// set. Whoever asks for it has to be the same task each time.
 pub(super) struct Alarm {
     sleep: Pin<Box<Sleep>>,
     is_registered: bool,
@@ -26,7 +28,8 @@ impl Alarm {
         if self.is_registered && !self.sleep.is_elapsed() {
             return false;
         }
-        self.is_registered = true;
+        // A task that has used up its turn gets no waker registered.
+        self.is_registered = has_budget_remaining();
         self.sleep.as_mut().poll(cx).is_ready()
     }
 }

@@ -19,6 +19,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink},
     net::TcpStream,
     sync::watch,
+    task::coop::has_budget_remaining,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
@@ -116,7 +117,8 @@ impl<F: Future<Output = ()>> Stop<F> {
         if self.has_come || self.is_registered && !self.shutdown.has_changed().unwrap_or(true) {
             return false;
         }
-        self.is_registered = true;
+        // A task that has used up its turn gets no waker registered.
+        self.is_registered = has_budget_remaining();
         self.has_come = self.ending.as_mut().poll(cx).is_ready();
         self.has_come
     }

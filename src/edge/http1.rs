@@ -85,13 +85,19 @@ pub(super) async fn serve<T, S, F>(
     });
     let mut watch = HeadWatch::start(settings.header_timeout, &messages);
     let mut stop = ending.watch(async move { messages.first.notified().await });
-    let mut is_stopping = false;
+    let (mut is_stopping, mut is_woken) = (false, false);
     loop {
         // Boxed: while the connection rests, all of it is gone.
         let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut connection = Box::new(connection);
         let mut look = Alarm::after(watch.every);
         let turn = poll_fn(|cx| {
+            // What woke it is taken first: hyper ends a connection at once that has taken nothing.
+            if std::mem::take(&mut is_woken)
+                && let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx)
+            {
+                return Poll::Ready(Turn::Ended(ended));
+            }
             // Before the connection: what is answered after the stop says that it was the last.
             if stop.has_come(cx) {
                 is_stopping = true;
@@ -125,8 +131,9 @@ pub(super) async fn serve<T, S, F>(
             Some(_) if has_more => true,
             Some(late_at) => tokio::select! {
                 biased;
-                () = stop.wait() => false,
+                // First of all: a request that came before a stop was seen is answered.
                 woken = wake(&mut stream) => woken,
+                () = stop.wait() => false,
                 () = sleep_until(late_at) => false,
             },
         };
@@ -137,6 +144,7 @@ pub(super) async fn serve<T, S, F>(
             let _ = timeout(LEFT_WITHIN, leave(stream, is_late)).await;
             return;
         }
+        is_woken = true;
     }
 }
 

@@ -177,14 +177,21 @@ where
     if backlog == Backlog::Own {
         // Of the socket itself: what the runtime knows of it may be older than the last connection.
         let listener = listener.into_std()?;
-        loop {
-            match listener.accept() {
-                Ok((stream, address)) => {
-                    stream.set_nonblocking(true)?;
-                    start(TcpStream::from_std(stream)?, address);
-                }
+        let accept = || {
+            let (stream, address) = listener.accept()?;
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, address))
+        };
+        // As many as may wait: whoever goes on to connect does not hold up the end.
+        for _ in 0..=BACKLOG {
+            match accept() {
+                Ok((stream, address)) => start(stream, address),
                 Err(error) if is_of_one_connection(&error) => {}
-                Err(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    warn!(%error, "connections that waited could not be accepted before the end");
+                    break;
+                }
             }
         }
     } else {

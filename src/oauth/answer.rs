@@ -52,6 +52,9 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
         // (`Check the 'access_token' scope`), and whoever sends it need not know a password.
         return match json {
             None if mentions(body) => Answer::Unclear("it is an error that mentions a token and is not JSON"),
+            None if may_mention(body) => {
+                Answer::Unclear("it is an error in what is nearly JSON, with escapes")
+            }
             _ => Answer::Refusal,
         };
     }
@@ -86,6 +89,13 @@ pub fn classify_redirect(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
 /// Whether one of the members is named anywhere.
 fn mentions(text: &[u8]) -> bool {
     CREDENTIALS.iter().any(|name| memmem::find(text, name.as_bytes()).is_some())
+}
+
+/// Whether what is not JSON may be for somebody who reads it less strictly, and then hold a name that is not seen in it:
+/// with escapes, or in UTF-16.
+fn may_mention(text: &[u8]) -> bool {
+    text.contains(&0)
+        || matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) && memmem::find(text, b"\\u").is_some()
 }
 
 /// A JSON document, of which nothing is kept: most answers are read for this alone.
@@ -257,6 +267,10 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_unclear() {
         assert!(matches!(judge(200, "<html>hello</html>"), Answer::Unclear(_)));
+        for text in [r#"{"\u0061ccess_token":"x\ud800"}"#, r#" [{"\u0069d_token":"x"},]"#, "{\0\"\0a\0"] {
+            assert!(matches!(judge(400, text), Answer::Unclear(_)), "{text}");
+        }
+        assert_eq!(judge(400, r#"<script>"\u003c"</script>"#), Answer::Refusal);
         assert!(matches!(judge(302, ""), Answer::Unclear(_)));
         assert!(matches!(
             classify(StatusCode::OK, &HeaderMap::new(), b"{\"error\":\"\xff\"}"),

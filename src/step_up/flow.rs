@@ -167,8 +167,8 @@ where
                 }
                 (token, ..) => token,
             };
-            // Nothing is awaited between what the trail says and the release: a client that leaves cancels this.
             flow.remember_issued(&withheld, subject, &clearance).await;
+            // Nothing is awaited between what the trail says and the release: a client that leaves cancels this.
             flow.record_release(&told, &clearance);
             let mut answer = withheld.release(clearance);
             if let Some(token) = token {

@@ -56,6 +56,13 @@ impl OpenChallenges {
         }
     }
 
+    /// Takes back what was taken out, for another look.
+    pub fn put_back(&mut self, subject: SubjectId, challenges: Challenges) {
+        if self.open.len() < WATCHED_MAX {
+            self.open.insert(subject, challenges);
+        }
+    }
+
     /// Takes out those that are abandoned by now.
     pub fn take_abandoned(&mut self, now: UnixTime) -> Vec<(SubjectId, Challenges)> {
         let is_over = |open: &Challenges| open.since.secs_until(now) >= self.after.as_secs();
@@ -98,6 +105,8 @@ mod tests {
             [(subject("a"), Challenges { since, count: 2 })]
         );
         assert_eq!(open.take_abandoned(UnixTime::from_secs(999)), []);
+        open.put_back(subject("a"), Challenges { since, count: 2 });
+        assert_eq!(open.take_abandoned(UnixTime::from_secs(999)).len(), 1);
     }
 
     #[test]

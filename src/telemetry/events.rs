@@ -171,9 +171,13 @@ impl LineWriter for Rotated {
             self.file = append(&self.settings.path)?;
             self.bytes = self.file.metadata()?.len();
         }
-        self.file.write_all(lines.as_bytes())?;
-        self.bytes += length;
-        Ok(())
+        let written = self.file.write_all(lines.as_bytes());
+        match &written {
+            Ok(()) => self.bytes += length,
+            // Half a line would spoil the next one.
+            Err(_) => self.file.set_len(self.bytes)?,
+        }
+        written
     }
 }
 

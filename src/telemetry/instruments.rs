@@ -12,7 +12,7 @@ use std::{
 };
 
 use prometheus_client::{
-    encoding::{EncodeMetric, MetricEncoder},
+    encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
     metrics::MetricType,
 };
 
@@ -50,6 +50,20 @@ impl EncodeMetric for Histogram {
 
     fn metric_type(&self) -> MetricType {
         MetricType::Histogram
+    }
+}
+
+/// A count that is kept elsewhere.
+#[derive(Debug)]
+pub(super) struct CountOf(pub(super) fn() -> u64);
+
+impl EncodeMetric for CountOf {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        encoder.encode_counter::<NoLabelSet, _, u64>(&(self.0)(), None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Counter
     }
 }
 

@@ -1,9 +1,12 @@
 //! The log: lines on standard error.
 
-use std::io::{self, BufWriter, Stderr, Write};
+use std::{
+    io::{self, BufWriter, Stderr, Write},
+    sync::OnceLock,
+};
 
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 
 use super::{
     gathering::gather,
@@ -45,17 +48,27 @@ impl Default for LogSettings {
 #[derive(Debug)]
 pub struct LogGuard(#[expect(dead_code, reason = "held for its Drop")] WorkerGuard);
 
+/// Counts lines that found no room.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines that found no room since the start.
+pub(super) fn lines_dropped() -> u64 {
+    DROPPED.get().map_or(0, |counter| counter.dropped_lines() as u64)
+}
+
 /// Starts logging, once a process.
 pub fn init(settings: LogSettings) -> LogGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_WAITING_MAX)
         .finish(Gathered(BufWriter::with_capacity(GATHERED_BYTES, io::stderr())));
+    let _ = DROPPED.set(writer.error_counter());
     let builder = tracing_subscriber::fmt()
+        .with_timer(Stamp)
         .with_writer(writer)
         .with_max_level(settings.level)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     let started = match settings.format {
-        LogFormat::Human => builder.with_timer(Stamp).fmt_fields(Fields).try_init(),
+        LogFormat::Human => builder.fmt_fields(Fields).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     if started.is_err() {

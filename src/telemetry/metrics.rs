@@ -20,7 +20,8 @@ use prometheus_client::{
 
 use super::{
     audit::{self, OUTCOMES},
-    instruments::{Histogram, Members},
+    instruments::{CountOf, Histogram, Members},
+    log::lines_dropped,
 };
 use crate::{
     headers::TraceParent,
@@ -132,7 +133,7 @@ impl Metrics {
             .flat_map(|route| CLASSES.iter().map(|class| vec![("route", *route), ("status", *class)]));
         let by_grant = GRANTS
             .iter()
-            .flat_map(|grant| GRANT_ENDS.iter().map(|end| vec![("grant", *grant), ("outcome", *end)]));
+            .flat_map(|grant| GRANT_ENDS.iter().map(|end| vec![("grant", *grant), ("end", *end)]));
         let inner = Inner {
             requests: Members::new(by_route),
             request_durations: Members::of("route", &ROUTES),
@@ -292,6 +293,7 @@ impl Inner {
         );
         let lost = self.audit_events_lost.clone();
         registry.register("audit_events_lost", "Audit events that could not be written", lost);
+        registry.register("log_lines_lost", "Lines of the log that found no room", CountOf(lines_dropped));
         registry.register_with_unit(
             "store_duration",
             "What the store takes, by what it was asked for",
@@ -436,9 +438,10 @@ mod tests {
             "tfa_gateway_requests_total{route=\"token\",status=\"2xx\"} 0\n",
             "tfa_gateway_request_duration_seconds_count{route=\"pass_through\"} 1\n",
             "tfa_gateway_grants_total{outcome=\"upstream_refused\"} 1\n",
-            "tfa_gateway_grant_duration_seconds_count{grant=\"refresh_token\",outcome=\"challenged\"} 1\n",
-            "tfa_gateway_grant_duration_seconds_count{grant=\"password\",outcome=\"failed\"} 0\n",
+            "tfa_gateway_grant_duration_seconds_count{grant=\"refresh_token\",end=\"challenged\"} 1\n",
+            "tfa_gateway_grant_duration_seconds_count{grant=\"password\",end=\"failed\"} 0\n",
             "tfa_gateway_connections 1\n",
+            "tfa_gateway_log_lines_lost_total 0\n",
             "tfa_gateway_upstream_failures_total{reason=\"timed_out\"} 1\n",
             "tfa_gateway_store_failures_total{reason=\"overloaded\"} 1\n",
             "tfa_gateway_store_duration_seconds_count{operation=\"settle\"} 1\n",

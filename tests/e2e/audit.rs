@@ -164,8 +164,8 @@ fn what_is_measured_shows_in_the_metrics() {
         "tfa_gateway_store_duration_seconds_count{operation=\"find\"} 5\n",
         "tfa_gateway_store_duration_seconds_count{operation=\"settle\"} 3\n",
         "tfa_gateway_upstream_duration_seconds_count 7\n",
-        "tfa_gateway_grant_duration_seconds_count{grant=\"password\",outcome=\"released\"} 2\n",
-        "tfa_gateway_grant_duration_seconds_count{grant=\"password\",outcome=\"refused\"} 1\n",
+        "tfa_gateway_grant_duration_seconds_count{grant=\"password\",end=\"released\"} 2\n",
+        "tfa_gateway_grant_duration_seconds_count{grant=\"password\",end=\"refused\"} 1\n",
         "tfa_gateway_requests_under_way 0\n",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");

@@ -19,6 +19,8 @@ use super::*;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// More than a stream takes unread.
+const LONG_BYTES: usize = 256 * 1024;
 
 /// A stream that tells how much room it was last read with: a connection that rests has one byte.
 struct Probe {
@@ -67,7 +69,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// Each request is answered with `ok` at once, and its body read as it comes, unless it is one for `/unread`.
+    /// Each request is answered with `ok` at once, and its body read as it comes, unless it is one for
+    /// `/unread`; for `/long` the answer is long.
     fn set() -> Self {
         let (client, inner) = duplex(64 * 1024);
         let (stop, stopped) = watch::channel(false);
@@ -80,11 +83,13 @@ impl Stage {
             let peer = Peer { address, is_tls: false, is_unnamed: false };
             let service = move |request: Request<ClientBody>, _| {
                 let target = request.uri().to_string();
+                let text =
+                    if target == "/long" { format!("{}ok", "x".repeat(LONG_BYTES)) } else { "ok".into() };
                 if target != "/unread" {
                     spawn_local(request.into_body().collect());
                 }
                 asked.borrow_mut().push(target);
-                async { Response::new(GatewayBody::from(Bytes::from_static(b"ok"))) }
+                async { Response::new(GatewayBody::from(Bytes::from(text))) }
             };
             serve(probe, peer, None, &settings, Ending::new(stopped), service).await;
         });
@@ -300,4 +305,30 @@ fn a_connection_whose_end_hangs_does_not_rest() {
             assert_eq!(stage.asked.borrow().len(), 1);
         });
     }
+}
+
+#[test]
+fn an_answer_that_is_read_slowly_arrives_whole() {
+    test(async |mut stage| {
+        stage.send("GET /long HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        let (mut length, mut piece) = (0, [0; 1024]);
+        while length < LONG_BYTES {
+            sleep(LOOK_EVERY).await;
+            length += stage.client.read_exact(&mut piece).await.unwrap();
+        }
+        assert!(stage.answer().await.ends_with("ok"));
+    });
+}
+
+/// Whoever had sent it would have to ask twice.
+#[test]
+fn a_request_that_comes_with_a_stop_is_answered_while_the_connection_rests() {
+    test(async |mut stage| {
+        stage.ask().await;
+        sleep(3 * LOOK_EVERY).await;
+        assert!(stage.rests());
+        stage.stop.send(true).unwrap();
+        stage.ask().await;
+        assert_eq!(stage.end().await, "");
+    });
 }
