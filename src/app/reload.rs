@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use super::{Reread, data_plane, preflight, signals::tell_manager};
 use crate::{
     config::{Settings, WatchedFile},
+    store::key_file,
     telemetry::Metrics,
 };
 
@@ -99,6 +100,14 @@ fn reload(
     if let Err(error) = data_plane::check(&settings) {
         let error = &error as &dyn std::error::Error;
         error!(error, why, "the configuration is refused, and the old one goes on");
+        return Err(settings.files);
+    }
+    if let Err(error) = key_file::load(&settings.key_file) {
+        let error = &error as &dyn std::error::Error;
+        error!(
+            error,
+            why, "the key file cannot be read, so that the configuration is refused, and the old one goes on"
+        );
         return Err(settings.files);
     }
     let fixed = settings.fixed.changed_from(&current.borrow().fixed);

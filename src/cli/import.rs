@@ -30,6 +30,9 @@ use crate::{
 /// Bytes of a key that a site may have in a file.
 const KEY_BYTES_MAX: u64 = 4096;
 
+/// Characters that are shown of a name.
+const NAME_CHARACTERS_MAX: usize = 64;
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FormatName {
@@ -116,10 +119,10 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
                 RowOutcome::Bad(bad) => say(bad, &progress, arguments.json),
                 // Under which names people would be found is what there is to check.
                 RowOutcome::Imported(row) if arguments.dry_run => {
-                    progress.print(&would(row, "import", arguments.json))
+                    progress.print(&would(row, "import", arguments.json));
                 }
                 RowOutcome::AlreadyThere(row) if arguments.dry_run => {
-                    progress.print(&would(row, "leave", arguments.json))
+                    progress.print(&would(row, "leave", arguments.json));
                 }
                 RowOutcome::Imported(_) | RowOutcome::AlreadyThere(_) => {}
             }
@@ -138,7 +141,12 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), CliE
     if summary.bad > 0 {
         let are = if summary.bad == 1 { "is" } else { "are" };
         let rows = counted(summary.bad, "row");
-        return Err(CliError::Said(format!("{rows} {are} bad; all others were seen to")));
+        let others = if summary.imported + summary.already_there > 0 {
+            "; all others that could be read were seen to"
+        } else {
+            ", and nothing was imported"
+        };
+        return Err(CliError::Said(format!("{rows} {are} bad{others}")));
     }
     Ok(())
 }
@@ -226,6 +234,9 @@ fn would(row: &DoneRow, action: &str, json: bool) -> String {
 
 fn say(bad: &BadRow, progress: &Progress, json: bool) {
     let BadRow { line, subject, reason } = bad;
+    // What is taken for a name may be anything.
+    let subject =
+        subject.as_ref().map(|subject| subject.chars().take(NAME_CHARACTERS_MAX).collect::<String>());
     if json {
         let problem = serde_json::json!({ "line": line, "subject": subject, "problem": reason });
         return progress.print(&problem.to_string());

@@ -62,7 +62,7 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer 
     // An empty one is a wrapper's way to say that all is well.
     let json = text.and_then(|text| serde_json::from_str::<Value>(text).ok());
     let error = json.as_ref().and_then(|json| json.get("error")?.as_str());
-    if error.is_some_and(|error| !error.trim().is_empty()) {
+    if error.is_some_and(|error| !says_that_all_is_well(error)) {
         return Answer::Refusal;
     }
     if mentions(body) {
@@ -86,6 +86,12 @@ pub fn classify_redirect(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
     }
 }
 
+/// What wrappers put where others have the code of an error.
+fn says_that_all_is_well(error: &str) -> bool {
+    let words = ["", "0", "none", "no", "null", "false", "ok", "success"];
+    words.iter().any(|word| error.trim().eq_ignore_ascii_case(word))
+}
+
 /// Whether one of the members is named anywhere.
 fn mentions(text: &[u8]) -> bool {
     CREDENTIALS.iter().any(|name| memmem::find(text, name.as_bytes()).is_some())
@@ -94,8 +100,9 @@ fn mentions(text: &[u8]) -> bool {
 /// Whether what is not JSON may be for somebody who reads it less strictly, and then hold a name that is not seen in it:
 /// with escapes, or in UTF-16.
 fn may_mention(text: &[u8]) -> bool {
-    text.contains(&0)
-        || matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) && memmem::find(text, b"\\u").is_some()
+    let without_mark = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let is_nearly_json = matches!(without_mark.trim_ascii_start(), [b'{' | b'[', ..]);
+    text.contains(&0) || is_nearly_json && memmem::find(text, b"\\u").is_some()
 }
 
 /// A JSON document, of which nothing is kept: most answers are read for this alone.
@@ -180,7 +187,7 @@ impl<'de> Deserialize<'de> for Name {
             }
 
             fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-                Ok(CREDENTIALS.contains(&name))
+                Ok(CREDENTIALS.iter().any(|known| known.eq_ignore_ascii_case(name)))
             }
         }
 
@@ -218,6 +225,9 @@ mod tests {
         let wrapped = r#"{"error":"","result":"{\"access_token\":\"x\"}"}"#;
         assert_eq!(judge(200, wrapped), Answer::Token);
         assert!(matches!(judge(200, r#"{"error":" ","result":{}}"#), Answer::Unclear(_)));
+        assert_eq!(judge(200, r#"{"error":"none","result":"{\"access_token\":\"x\"}"}"#), Answer::Token);
+        assert_eq!(judge(200, r#"{"error":"0","data":"access_token=x"}"#), Answer::Token);
+        assert_eq!(judge(400, r#"{"Access_Token":"x"}"#), Answer::Token);
     }
 
     #[test]
@@ -267,7 +277,12 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_unclear() {
         assert!(matches!(judge(200, "<html>hello</html>"), Answer::Unclear(_)));
-        for text in [r#"{"\u0061ccess_token":"x\ud800"}"#, r#" [{"\u0069d_token":"x"},]"#, "{\0\"\0a\0"] {
+        for text in [
+            r#"{"\u0061ccess_token":"x\ud800"}"#,
+            r#" [{"\u0069d_token":"x"},]"#,
+            "{\0\"\0a\0",
+            "\u{feff}{\"\\u0069d_token\":1}",
+        ] {
             assert!(matches!(judge(400, text), Answer::Unclear(_)), "{text}");
         }
         assert_eq!(judge(400, r#"<script>"\u003c"</script>"#), Answer::Refusal);

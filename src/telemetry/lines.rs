@@ -105,7 +105,7 @@ impl Visit for Visitor<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         io,
         sync::{Arc, Mutex},
@@ -116,8 +116,15 @@ mod tests {
 
     use super::*;
 
+    /// What was written.
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    pub(in crate::telemetry) struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Kept {
+        pub(in crate::telemetry) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl io::Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -152,7 +159,7 @@ mod tests {
             warn!(error, "refused");
             warn!("{}", "words alone");
         });
-        String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+        kept.text()
     }
 
     #[test]

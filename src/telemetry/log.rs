@@ -10,6 +10,7 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 
 use super::{
     gathering::gather,
+    json_lines::JsonLines,
     lines::{Fields, Stamp},
 };
 
@@ -69,7 +70,7 @@ pub fn init(settings: LogSettings) -> LogGuard {
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     let started = match settings.format {
         LogFormat::Human => builder.fmt_fields(Fields).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder.event_format(JsonLines).try_init(),
     };
     if started.is_err() {
         // Only a test that starts two gateways in one process gets here; the first log goes on.

@@ -9,6 +9,7 @@ mod clock;
 mod events;
 mod gathering;
 mod instruments;
+mod json_lines;
 mod lines;
 mod log;
 mod metrics;

@@ -44,7 +44,7 @@ pub(super) fn rows(mut source: Source, skew_steps: u8) -> Rows {
         Err(fault) => return Box::new(std::iter::once(bad(1, fault))),
     };
     Box::new(std::iter::from_fn(move || {
-        Some(match table.next_record()? {
+        Some(match table.next_record()?.and_then(Record::check_lines) {
             Ok(record) => {
                 let subject = record.get("username").map(str::to_owned);
                 Row { line: record.line, subject, entry: of_csv(&record, skew_steps) }

@@ -37,6 +37,15 @@ impl Record<'_> {
     pub(super) fn wanted(&self, column: &'static str) -> Result<&str, RowFault> {
         self.get(column).ok_or_else(|| RowFault::column(column, "must not be empty"))
     }
+
+    /// Refuses one of several lines. RFC 4180 has them between quotation marks, and here they come of one that is not
+    /// closed: in what follows it are the secrets of others, and nothing of it may be said.
+    pub(super) fn check_lines(self) -> Result<Self, (u64, RowFault)> {
+        match self.fields.iter().map(breaks).sum::<u64>() {
+            0 => Ok(self),
+            more => Err((self.line, RowFault::Lines { last: self.line + more })),
+        }
+    }
 }
 
 impl<R: BufRead> Table<R> {
@@ -71,7 +80,7 @@ impl<R: BufRead> Table<R> {
             Ok(false) => None,
             Ok(true) => {
                 // The reader counts empty lines before a record as its beginning.
-                let breaks = fields.iter().flat_map(str::bytes).filter(|b| *b == b'\n').count() as u64;
+                let breaks = fields.iter().map(breaks).sum::<u64>();
                 let at_most = self.reader.position().line().saturating_sub(1 + breaks);
                 let line = fields.position().map_or(0, csv::Position::line).max(at_most);
                 Some(Ok(Record { line, header: &self.header, fields }))
@@ -84,6 +93,10 @@ impl<R: BufRead> Table<R> {
             }
         }
     }
+}
+
+fn breaks(field: &str) -> u64 {
+    field.bytes().filter(|b| *b == b'\n').count() as u64
 }
 
 fn fault(error: &csv::Error) -> RowFault {
@@ -103,7 +116,7 @@ pub(super) fn rows(source: impl BufRead + Send, skew_steps: u8) -> impl Iterator
         if let Some(fault) = header_fault.take() {
             return Some(bad(1, fault));
         }
-        Some(match table.as_mut()?.next_record()? {
+        Some(match table.as_mut()?.next_record()?.and_then(Record::check_lines) {
             Ok(record) if record.fields.len() > record.header.len() => {
                 bad(record.line, RowFault::Rule("it has more fields than the header line has columns"))
             }

@@ -44,7 +44,7 @@ pub(super) fn rows(mut source: Source, skew_steps: u8) -> Rows {
     }
     let mut table = Table::without_header(source);
     Box::new(std::iter::from_fn(move || {
-        Some(match table.next_record()? {
+        Some(match table.next_record()?.and_then(Record::check_lines) {
             Ok(record) => {
                 let subject = record.at(0).and_then(|text| owner(text).ok());
                 Row { line: record.line, subject, entry: of_csv(&record, skew_steps) }

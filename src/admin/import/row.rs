@@ -102,6 +102,15 @@ pub enum RowFault {
     /// A sealed line.
     #[error(transparent)]
     Sealed(#[from] SealingError),
+    /// It has several lines.
+    #[error(
+        "a quotation mark opens here that is closed on line {last} or not at all: no row up to there was read; close it, \
+         and import again"
+    )]
+    Lines {
+        /// The last one.
+        last: u64,
+    },
     /// The file.
     #[error("the file cannot be read: {0}")]
     Read(#[from] io::Error),

@@ -247,3 +247,16 @@ fn a_bad_row_does_not_show_its_secret() {
     assert!(!format!("{good:?}").contains(&SECRET[..8]));
     assert_eq!(factor(good).parameters.algorithm(), Algorithm::Sha1);
 }
+
+/// What stands between it and the next one, or the end, is of others.
+#[test]
+fn a_quotation_mark_that_is_not_closed_shows_nobodys_secret() {
+    let others = format!("bob,{SECRET}\ncarol,{SECRET}\n");
+    for first in [format!("\"alice,{SECRET}"), format!("alice,\"{SECRET}")] {
+        let rows = read(Format::Csv, format!("subject,secret\n{first}\n{others}"));
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        let said = fault(row);
+        assert!(said.contains("a quotation mark opens here") && !said.contains(SECRET), "{said}");
+        assert_eq!((row.line, &row.subject), (2, &None));
+    }
+}
