@@ -97,8 +97,8 @@ fn mentions(text: &[u8]) -> bool {
     CREDENTIALS.iter().any(|name| memmem::find(text, name.as_bytes()).is_some())
 }
 
-/// Whether what is not JSON may be for somebody who reads it less strictly, and then hold a name that is not seen in it:
-/// with escapes, or in UTF-16.
+/// Whether what is not JSON may be for somebody who reads it less strictly, and then hold a name that is not seen in
+/// it: with escapes, or in UTF-16.
 fn may_mention(text: &[u8]) -> bool {
     let without_mark = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let is_nearly_json = matches!(without_mark.trim_ascii_start(), [b'{' | b'[', ..]);

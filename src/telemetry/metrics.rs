@@ -275,11 +275,7 @@ impl Inner {
         let under_way = self.requests_under_way.clone();
         registry.register("requests_under_way", "Requests that wait for the head of their answer", under_way);
         registry.register("connections", "Connections of clients that are open", self.connections.clone());
-        registry.register(
-            "grants",
-            "Gated grants, sign-ins and their kind by how they ended",
-            self.grants.clone(),
-        );
+        registry.register("grants", "Gated grants and sign-ins by how they ended", self.grants.clone());
         registry.register_with_unit(
             "grant_duration",
             "From a grant's request to its end, by its kind and how it ended",

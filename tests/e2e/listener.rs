@@ -148,6 +148,21 @@ fn a_grant_is_judged_alike_over_both_versions_of_http_and_of_tls() {
     );
 }
 
+/// curl fails on an answer to HEAD that has content (RFC 9110 section 9.3.2).
+#[test]
+fn an_answer_to_head_has_no_content_in_either_version_of_http() {
+    let secure = Secure::serving();
+    for version in ["--http1.1", "--http2"] {
+        for (path, status) in [("/oauth2/token", "405"), ("/OAUTH2/token", "404"), ("/page", "200")] {
+            let answer =
+                quietly(&mut secure.curl("site.test", path, &["--head", version])).to_ascii_lowercase();
+            let first = answer.lines().next().expect("a status line").to_owned();
+            assert!(first.contains(status), "{version} {path}: {answer}");
+            assert!(answer.contains("content-length: ") || status == "200", "{version} {path}: {answer}");
+        }
+    }
+}
+
 #[test]
 fn what_came_over_http_2_goes_on_as_it_would_have_over_http_1_1() {
     let secure = Secure::serving();

@@ -61,6 +61,23 @@ fn sighup_reads_it_anew_and_a_bad_one_is_refused_with_every_fault() {
     wait_until("it is current", || metrics(&stage).contains("tfa_gateway_config_is_current 1\n"));
 }
 
+/// Or else nobody would notice before the next restart, which would fail.
+#[test]
+fn a_new_configuration_is_refused_while_the_key_file_cannot_be_read() {
+    let stage = stage();
+    let (key_file, away) = (stage.config.key_file(), stage.config.dir().join("away"));
+    fs::rename(&key_file, &away).expect("moved");
+    stage.config.write();
+    let refused = "tfa_gateway_config_reloads_total{result=\"refused\"} 1\n";
+    wait_until("it is refused", || metrics(&stage).contains(refused));
+    assert!(!says_hello(&stage));
+    let log = stage.gateway().output();
+    assert!(log.contains("the key file cannot be read, so that the configuration is refused"), "{log}");
+    fs::rename(&away, &key_file).expect("moved back");
+    stage.gateway().signal(Signal::HUP);
+    wait_until("it is taken over", || says_hello(&stage));
+}
+
 #[test]
 fn what_takes_a_restart_is_named_and_stays() {
     let mut stage = stage();
