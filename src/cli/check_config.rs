@@ -1,6 +1,8 @@
 //! `tfa-gateway check-config`
 
-use super::{CliError, counted};
+use std::io::{self, Write as _};
+
+use super::{CliError, counted, goes_on};
 use crate::{app, config::Settings};
 
 pub(super) fn run(settings: &Settings) -> Result<(), CliError> {
@@ -8,19 +10,19 @@ pub(super) fn run(settings: &Settings) -> Result<(), CliError> {
     let warnings = app::preflight(settings).map_err(|error| {
         CliError::Failed("the configuration is valid, but the gateway would not start".into(), error.into())
     })?;
-    println!("the configuration is valid");
-    println!("  listens on   {}", settings.listen_address);
-    println!("  upstream     {}", settings.upstream.url);
-    println!("  store        {}", settings.store);
-    println!("  key file     {}", settings.key_file.display());
     let revocation = settings.revocation.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
-    println!("  revocation   {revocation}");
-    let pages = settings.portal.as_ref().map(|portal| portal.url.to_string());
-    println!("  portal       {}", pages.unwrap_or_else(|| "off".to_owned()));
-    println!("  policy       {}", counted(settings.rules.as_slice().len(), "rule"));
-    println!("  admin        {}", settings.admin_address);
-    for warning in warnings {
-        println!("  WARNING      {warning}");
-    }
-    Ok(())
+    let pages = settings.portal.as_ref().map_or_else(|| "off".to_owned(), |portal| portal.url.to_string());
+    let mut lines = vec![
+        "the configuration is valid".to_owned(),
+        format!("  listens on   {}", settings.listen_address),
+        format!("  upstream     {}", settings.upstream.url),
+        format!("  store        {}", settings.store),
+        format!("  key file     {}", settings.key_file.display()),
+        format!("  revocation   {revocation}"),
+        format!("  portal       {pages}"),
+        format!("  policy       {}", counted(settings.rules.as_slice().len(), "rule")),
+        format!("  admin        {}", settings.admin_address),
+    ];
+    lines.extend(warnings.iter().map(|warning| format!("  WARNING      {warning}")));
+    goes_on(writeln!(io::stdout(), "{}", lines.join("\n"))).map(drop)
 }

@@ -1,7 +1,11 @@
 //! `completions`: what a shell needs to complete our arguments.
 
+use std::io::{self, Write as _};
+
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
+
+use super::{CliError, goes_on};
 
 /// For which shell.
 #[derive(Debug, Args)]
@@ -13,7 +17,9 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) {
+pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
     let mut command = super::Cli::command();
-    clap_complete::generate(arguments.shell, &mut command, "tfa-gateway", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "tfa-gateway", &mut script);
+    goes_on(io::stdout().write_all(&script)).map(drop)
 }

@@ -152,10 +152,7 @@ fn dispatch(cli: &Cli) -> Result<(), CliError> {
         Command::ApiToken(arguments) => api_token::run(arguments),
         Command::Keys(command) => keys::run(&keys::settings(command, cli.config.as_deref())?, command),
         Command::CheckConfig => check_config::run(&settings()?),
-        Command::Completions(arguments) => {
-            completions::run(arguments);
-            Ok(())
-        }
+        Command::Completions(arguments) => completions::run(arguments),
     }
 }
 

@@ -1,10 +1,32 @@
 //! The command line, also beside a serving gateway.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Stdio},
+};
 
 use crate::support::{
     BINARY, Challenge, Stage, StoreKind, TokenRequest, assert_challenge, assert_token, on_both_stores,
 };
+
+/// As `head` does.
+#[test]
+fn whoever_has_read_enough_gets_no_complaint() {
+    let stage = Stage::serving(StoreKind::Embedded);
+    stage.config.write();
+    let config = stage.config.dir().join("gateway.toml");
+    for command in ["check-config", "completions bash", "list", "audit"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut gateway = Command::new(BINARY);
+        gateway.args(command.split(' ')).arg("--config").arg(&config).current_dir(stage.config.dir());
+        stage.clock.apply(&mut gateway);
+        let ended = gateway.stdout(writer).stderr(Stdio::piped()).output().expect("it runs");
+        assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{command}");
+        assert!(ended.status.success(), "{command}");
+    }
+}
 
 on_both_stores! {
     fn enrolling_beside_a_serving_gateway_takes_effect_at_once(store: StoreKind) {
