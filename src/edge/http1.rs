@@ -1,7 +1,7 @@
 //! HTTP/1.1 (RFC 9112) on a connection.
 //!
 //! Invariants: the head of a request has so long, the wait for it included, and two looks more at the most; a
-//! connection rests, without the buffers of one that is at work, only between two messages, and nothing that was read
+//! connection rests, without the buffers of one that is at work, only between two exchanges, and nothing that was read
 //! is lost by it.
 
 use std::{
@@ -73,8 +73,8 @@ pub(super) async fn serve<T, S, F>(
 {
     let builder = builder(settings);
     let mut stream = Stream::new(stream);
-    let messages = Rc::new(Messages::of(&stream));
-    let begun = Rc::clone(&messages);
+    let exchanges = Rc::new(Exchanges::of(&stream));
+    let begun = Rc::clone(&exchanges);
     let mut service = service_fn(move |mut request: Request<Incoming>| {
         let answering = Open::answer(&begun);
         if let Some(client) = &client {
@@ -83,8 +83,8 @@ pub(super) async fn serve<T, S, F>(
         let response = service(request.map(|body| Open::body(&begun, body)), peer);
         async move { Ok::<_, Infallible>(response.await.map(|body| Answer { body, _open: answering })) }
     });
-    let mut watch = HeadWatch::start(settings.header_timeout, &messages);
-    let mut stop = ending.watch(async move { messages.first.notified().await });
+    let mut watch = HeadWatch::start(settings.header_timeout, &exchanges);
+    let mut stop = ending.watch(async move { exchanges.first.notified().await });
     let (mut is_stopping, mut is_woken) = (false, false);
     loop {
         // Boxed: while the connection rests, all of it is gone.
@@ -194,8 +194,8 @@ async fn leave<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, is_late
     stream.shutdown().await
 }
 
-/// The messages of a connection: which one it is at.
-struct Messages {
+/// The exchanges of a connection: which one it is at.
+struct Exchanges {
     first: Notify,
     /// Requests so far; it may wrap around.
     count: Cell<u32>,
@@ -204,33 +204,33 @@ struct Messages {
     signs: Arc<Signs>,
 }
 
-impl Messages {
+impl Exchanges {
     fn of<T>(stream: &Stream<T>) -> Self {
         Self { first: Notify::new(), count: Cell::new(0), open: Cell::new(0), signs: stream.signs() }
     }
 }
 
 /// A body that still comes, or an answer that still leaves.
-struct Open(Rc<Messages>);
+struct Open(Rc<Exchanges>);
 
 impl Open {
-    fn new(messages: &Rc<Messages>) -> Self {
-        messages.open.set(messages.open.get() + 1);
-        Self(Rc::clone(messages))
+    fn new(exchanges: &Rc<Exchanges>) -> Self {
+        exchanges.open.set(exchanges.open.get() + 1);
+        Self(Rc::clone(exchanges))
     }
 
     /// The answer to a request that has begun.
-    fn answer(messages: &Rc<Messages>) -> Self {
-        if messages.count.get() == 0 {
-            messages.first.notify_one();
+    fn answer(exchanges: &Rc<Exchanges>) -> Self {
+        if exchanges.count.get() == 0 {
+            exchanges.first.notify_one();
         }
-        messages.count.set(messages.count.get().wrapping_add(1));
-        Self::new(messages)
+        exchanges.count.set(exchanges.count.get().wrapping_add(1));
+        Self::new(exchanges)
     }
 
     /// The body of a request.
-    fn body(messages: &Rc<Messages>, body: Incoming) -> ClientBody {
-        if body.is_end_stream() { body.into() } else { ClientBody::holding(body, Self::new(messages)) }
+    fn body(exchanges: &Rc<Exchanges>, body: Incoming) -> ClientBody {
+        if body.is_end_stream() { body.into() } else { ClientBody::holding(body, Self::new(exchanges)) }
     }
 }
 
@@ -256,7 +256,7 @@ enum Sight {
 struct HeadWatch {
     limit: Duration,
     every: Duration,
-    messages: Rc<Messages>,
+    exchanges: Rc<Exchanges>,
     /// The request that was the last one at the last look.
     count: u32,
     /// Since when, at the most, the next one is waited for.
@@ -264,16 +264,16 @@ struct HeadWatch {
 }
 
 impl HeadWatch {
-    fn start(limit: Duration, messages: &Rc<Messages>) -> Self {
+    fn start(limit: Duration, exchanges: &Rc<Exchanges>) -> Self {
         let every = LOOK_EVERY.min(limit / LOOKS_PER_HEAD);
         let since = Some(Instant::now());
-        Self { limit, every, messages: Rc::clone(messages), count: 0, since }
+        Self { limit, every, exchanges: Rc::clone(exchanges), count: 0, since }
     }
 
     fn look(&mut self) -> Sight {
         let now = Instant::now();
-        let (count, messages) = (self.messages.count.get(), &self.messages);
-        if messages.open.get() > 0 || messages.signs.is_blocked() {
+        let (count, exchanges) = (self.exchanges.count.get(), &self.exchanges);
+        if exchanges.open.get() > 0 || exchanges.signs.is_blocked() {
             self.since = None;
             return Sight::Busy;
         }
@@ -284,7 +284,7 @@ impl HeadWatch {
         let waited = now - since;
         if waited >= self.limit {
             Sight::Late
-        } else if waited >= self.every && !messages.signs.has_begun() {
+        } else if waited >= self.every && !exchanges.signs.has_begun() {
             Sight::Idle { late_at: since + self.limit }
         } else {
             Sight::Busy
