@@ -70,7 +70,8 @@ pub(super) async fn serve<S, F>(
             Err(respond::too_many_fields())
         } else if let Some(place) = requests.enter() {
             as_http1(&mut request);
-            Ok((service(request.map(ClientBody::from), peer), place))
+            // Boxed: on its way to a task of its own it is moved several times.
+            Ok((Box::pin(service(request.map(ClientBody::from), peer)), place))
         } else {
             Err(respond::too_many_requests())
         };
