@@ -102,7 +102,8 @@ fn reload(
         error!(error, why, "the configuration is refused, and the old one goes on");
         return Err(settings.files);
     }
-    if let Err(error) = key_file::load(&settings.key_file) {
+    // The one that is in use: another one takes a restart.
+    if let Err(error) = key_file::load(&current.borrow().key_file) {
         let error = &error as &dyn std::error::Error;
         error!(
             error,

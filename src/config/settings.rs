@@ -102,6 +102,7 @@ impl Settings {
     pub fn stay_fixed(&mut self, running: &Self) {
         self.fixed = running.fixed.clone();
         self.threads = running.threads;
+        self.key_file.clone_from(&running.key_file);
         self.must_exist = running.must_exist;
     }
 

@@ -91,6 +91,17 @@ fn what_takes_a_restart_is_named_and_stays() {
     assert!(!log.contains("hunter22"), "{log}");
 }
 
+#[test]
+fn a_key_file_that_is_made_before_the_restart_holds_up_no_reload() {
+    let mut stage = stage();
+    stage.config.set_text("sealing.key_file", "not-there-yet.keys");
+    stage.config.write();
+    wait_until("the rest is taken over", || says_hello(&stage));
+    let log = stage.stop_gateway();
+    assert!(log.contains("these settings change with a restart only"), "{log}");
+    assert!(log.contains("sealing.key_file"), "{log}");
+}
+
 /// A `ConfigMap` is a directory behind a symbolic link, behind which another one is put.
 #[test]
 fn a_swapped_directory_of_kubernetes_is_noticed() {

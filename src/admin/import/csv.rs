@@ -19,6 +19,8 @@ pub(super) struct Table<R> {
 /// One record.
 pub(super) struct Record<'a> {
     pub(super) line: u64,
+    /// Line breaks within it.
+    breaks: u64,
     header: &'a [String],
     fields: csv::StringRecord,
 }
@@ -41,10 +43,10 @@ impl Record<'_> {
     /// Refuses one of several lines. RFC 4180 has them between quotation marks, and here they come of one that is not
     /// closed: in what follows it are the secrets of others, and nothing of it may be said.
     pub(super) fn check_lines(self) -> Result<Self, (u64, RowFault)> {
-        match self.fields.iter().map(breaks).sum::<u64>() {
-            0 => Ok(self),
-            more => Err((self.line, RowFault::Lines { last: self.line + more })),
+        if self.breaks == 0 {
+            return Ok(self);
         }
+        Err((self.line, RowFault::Lines { last: self.line + self.breaks }))
     }
 }
 
@@ -80,10 +82,10 @@ impl<R: BufRead> Table<R> {
             Ok(false) => None,
             Ok(true) => {
                 // The reader counts empty lines before a record as its beginning.
-                let breaks = fields.iter().map(breaks).sum::<u64>();
+                let breaks = fields.iter().flat_map(str::bytes).filter(|b| *b == b'\n').count() as u64;
                 let at_most = self.reader.position().line().saturating_sub(1 + breaks);
                 let line = fields.position().map_or(0, csv::Position::line).max(at_most);
-                Some(Ok(Record { line, header: &self.header, fields }))
+                Some(Ok(Record { line, breaks, header: &self.header, fields }))
             }
             Err(error) => {
                 self.is_over = error.is_io_error();
@@ -93,10 +95,6 @@ impl<R: BufRead> Table<R> {
             }
         }
     }
-}
-
-fn breaks(field: &str) -> u64 {
-    field.bytes().filter(|b| *b == b'\n').count() as u64
 }
 
 fn fault(error: &csv::Error) -> RowFault {
